@@ -1,0 +1,1 @@
+"""geomon: from continuous seismic waveforms to an earthquake catalogue people can trust."""

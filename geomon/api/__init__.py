@@ -1,0 +1,1 @@
+"""Web services and the web page, reading the stores only."""

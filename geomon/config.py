@@ -1,0 +1,397 @@
+"""The one YAML file that describes a network, checked before anything runs.
+
+Every key is documented here and in ``geomon config schema``. Environment variables override it:
+``GEOMON_ARCHIVE__URL=s3://bucket`` sets ``archive.url``. Secrets come only from the environment.
+Relative paths resolve from the folder of the config file.
+"""
+
+import difflib
+import hashlib
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from geomon.errors import ConfigError
+from geomon.velocity import LayeredModel
+
+_PACKAGED = Path(__file__).parent / "configs"
+_CHECKOUT = Path(__file__).parent.parent / "configs"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Region(_Section):
+    """Where events are looked for."""
+
+    west: Annotated[float, Field(ge=-180, le=180)]
+    """Western edge, degrees east."""
+    south: Annotated[float, Field(ge=-90, le=90)]
+    """Southern edge, degrees north."""
+    east: Annotated[float, Field(ge=-180, le=180)]
+    """Eastern edge, degrees east; smaller than `west` when the region crosses the dateline."""
+    north: Annotated[float, Field(ge=-90, le=90)]
+    """Northern edge, degrees north."""
+    max_depth_km: Annotated[float, Field(gt=0, le=800)] = 30.0
+    """Deepest hypocentre looked for, kilometres below sea level."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Region":
+        if self.north <= self.south:
+            msg = f"north ({self.north}) must be larger than south ({self.south})"
+            raise ValueError(msg)
+        return self
+
+
+class Network(_Section):
+    """The stations watched, and the area they watch."""
+
+    name: str
+    """What the network is called in pages, reports and alerts."""
+    agency: Annotated[str, Field(pattern=r"[A-Za-z0-9_-]{1,32}")] = "geomon"
+    """Agency id written into QuakeML and public ids."""
+    region: Region | None = None
+    """Where events are looked for; by default the stations' box grown by half its size."""
+    stations: Path | None = None
+    """StationXML or CSV file of the stations; by default the source is asked."""
+    select: tuple[Annotated[str, Field(pattern=r"[A-Z0-9*?-]+\.[A-Z0-9*?-]+")], ...] = ()
+    """Stations to use, as NET.STA with wildcards; all by default."""
+    channels: tuple[Annotated[str, Field(pattern=r"[A-Z0-9]{2}")], ...] = (
+        "HH", "EH", "BH", "DP", "GP", "HN", "EN",
+    )  # fmt: skip
+    """Band and instrument codes to use, the first one a sensor site has."""
+
+
+class FdsnSource(_Section):
+    """FDSN web services (dataselect and station)."""
+
+    kind: Literal["fdsn"] = "fdsn"
+    urls: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Data centres in order of preference: base URLs or names ObsPy knows, for example SCEDC."""
+    contact: str = ""
+    """E-mail address sent as part of the User-Agent, as data centres ask for."""
+    connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
+    """Longest wait for a connection."""
+    read_timeout_s: Annotated[float, Field(gt=0, le=600)] = 60.0
+    """Longest silence in the middle of an answer."""
+    deadline_s: Annotated[float, Field(gt=0, le=7200)] = 600.0
+    """Longest time for one request in all."""
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
+    """How often one request is tried."""
+    max_connections: Annotated[int, Field(ge=1, le=16)] = 3
+    """Requests to one host at a time."""
+    requests_per_s: Annotated[float, Field(gt=0, le=100)] = 5.0
+    """Requests to one host a second."""
+
+
+class FilesSource(_Section):
+    """Folders of miniSEED files, found by their content."""
+
+    kind: Literal["files"] = "files"
+    paths: Annotated[tuple[Path, ...], Field(min_length=1)]
+    """Files or folders, searched recursively."""
+
+
+class SimulatedSource(_Section):
+    """A simulated network with known truth."""
+
+    kind: Literal["simulated"] = "simulated"
+    seed: int = 1
+    """Everything random follows from it."""
+    n_stations: Annotated[int, Field(ge=4, le=200)] = 12
+    """Number of stations."""
+    events_per_hour: Annotated[float, Field(ge=0, le=2000)] = 48.0
+    """Mean rate of earthquakes."""
+
+
+class Archive(_Section):
+    """The waveform archive."""
+
+    url: str = "archive"
+    """Folder of the Zarr archive."""
+
+
+class Catalog(_Section):
+    """The event catalogue, picks and ledger."""
+
+    url: str = "sqlite:///catalog.sqlite"
+    """SQLAlchemy URL; a relative SQLite path resolves from the config file."""
+
+
+class PickerSettings(_Section):
+    """The phase picker."""
+
+    name: str = "default"
+    """Name of a packaged or imported picker, or the path of a picker folder."""
+    threshold_p: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Probability a P pick must exceed; by default the picker card's."""
+    threshold_s: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Probability an S pick must exceed; by default the picker card's."""
+
+
+class Association(_Section):
+    """How picks are grouped into events."""
+
+    tile_s: Annotated[int, Field(ge=60, le=86_400)] = 600
+    """Length of an association tile, seconds; tiles start at multiples of it since 1970."""
+    min_stations: Annotated[int, Field(ge=3, le=100)] = 4
+    """Fewest stations of an event."""
+    min_picks: Annotated[int, Field(ge=4, le=500)] | None = None
+    """Fewest picks of an event; by default derived from the network and the pick rate."""
+    min_p_picks: Annotated[int, Field(ge=0, le=100)] = 3
+    """Fewest P picks of an event."""
+    min_s_picks: Annotated[int, Field(ge=0, le=100)] = 2
+    """Fewest S picks of an event."""
+    tolerance_s: Annotated[float, Field(gt=0, le=10)] | None = None
+    """Largest residual of a pick; by default derived from the network's size."""
+    max_distance_km: Annotated[float, Field(gt=0, le=2000)] | None = None
+    """Stations farther than this from an event are not used; by default the region decides."""
+
+
+class Layer(_Section):
+    """One layer of constant speed."""
+
+    top_km: float
+    """Depth of its top below sea level, kilometres; negative above sea level."""
+    vp_km_s: Annotated[float, Field(gt=0, lt=15)]
+    """P speed."""
+    vs_km_s: Annotated[float, Field(gt=0, lt=15)]
+    """S speed."""
+
+
+class Velocity(_Section):
+    """The layered velocity model."""
+
+    name: str = "iasp91"
+    """Its name; iasp91 without layers is the built-in crust of Kennett and Engdahl (1991)."""
+    layers: tuple[Layer, ...] = (
+        Layer(top_km=0.0, vp_km_s=5.8, vs_km_s=3.36),
+        Layer(top_km=20.0, vp_km_s=6.5, vs_km_s=3.75),
+        Layer(top_km=35.0, vp_km_s=8.04, vs_km_s=4.47),
+    )
+    """Layers from the top down."""
+
+    @model_validator(mode="after")
+    def _physical(self) -> "Velocity":
+        self.model()
+        return self
+
+    def model(self) -> LayeredModel:
+        """Return the model the rest of geomon works with."""
+        return LayeredModel(
+            self.name,
+            tuple(layer.top_km for layer in self.layers),
+            tuple(layer.vp_km_s for layer in self.layers),
+            tuple(layer.vs_km_s for layer in self.layers),
+        )
+
+
+class MagnitudeSettings(_Section):
+    """Local magnitude: log10 A + a log10(r / 100) + b (r - 100) + c, A in mm, r in km.
+
+    The defaults are Hutton and Boore (1987) with the IASPEI Wood-Anderson gain of 2080.
+    """
+
+    a: float = 1.110
+    """Geometrical spreading."""
+    b: float = 0.00189
+    """Anelastic attenuation, per km."""
+    c: float = 3.0
+    """Magnitude of 1 mm at 100 km."""
+    wood_anderson_gain: Annotated[float, Field(gt=0)] = 2080.0
+    """Static magnification."""
+    max_distance_km: Annotated[float, Field(gt=0, le=2000)] = 600.0
+    """Farther stations give no magnitude."""
+    min_snr: Annotated[float, Field(ge=1)] = 2.0
+    """Smallest ratio of peak amplitude to noise before the event."""
+
+
+class Schedule(_Section):
+    """When the flows run once deployed; the Prefect UI may change it afterwards."""
+
+    monitor_every_s: Annotated[int, Field(ge=30, le=86_400)] = 300
+    """Seconds between near-real-time cycles."""
+    lookback_s: Annotated[int, Field(ge=60, le=604_800)] = 1800
+    """How far back a first near-real-time cycle reaches, and how much it asks for again."""
+    daily_at: Annotated[str, Field(pattern=r"([01]\d|2[0-3]):[0-5]\d")] = "02:00"
+    """UTC time of the daily run over yesterday."""
+
+
+class Alerts(_Section):
+    """Who is told about a new event."""
+
+    min_magnitude: float | None = None
+    """Smallest magnitude told; every event, also one without magnitude, by default."""
+    min_stations: Annotated[int, Field(ge=3)] = 6
+    """Fewest stations of an event told."""
+    webhook_url: str | None = None
+    """Where new events are sent as JSON by HTTP POST; they are always logged."""
+
+
+type Source = Annotated[FdsnSource | FilesSource | SimulatedSource, Field(discriminator="kind")]
+
+
+class Config(BaseSettings):
+    """One network: where its data come from, where they go, and how events are found."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="GEOMON_", env_nested_delimiter="__",
+        use_attribute_docstrings=True,
+    )  # fmt: skip
+
+    network: Network
+    """The stations watched, and the area they watch."""
+    source: Source
+    """Where waveforms come from."""
+    archive: Archive = Archive()
+    """Where waveforms are kept."""
+    catalog: Catalog = Catalog()
+    """Where events, picks and coverage are kept."""
+    picker: PickerSettings = PickerSettings()
+    """The phase picker."""
+    association: Association = Association()
+    """How picks are grouped into events."""
+    velocity: Velocity = Velocity()
+    """The velocity model."""
+    magnitude: MagnitudeSettings = MagnitudeSettings()
+    """Local magnitude."""
+    schedule: Schedule = Schedule()
+    """When the flows run."""
+    alerts: Alerts = Alerts()
+    """Who is told about a new event."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the library's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file; read nothing else."""
+        return env_settings, init_settings
+
+    def version(self, *sections: str) -> str:
+        """Hash of some sections: what a result derived from them depends on."""
+        dump = self.model_dump_json(include=set(sections))
+        return hashlib.sha256(dump.encode()).hexdigest()[:16]
+
+
+def find_config(name: str) -> Path:
+    """Find a config file by path, or by name among the ones shipped with geomon.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file.
+    """
+    path = Path(name)
+    candidates = [path]
+    if len(path.parts) == 1 or path.parts[0] == "configs":
+        bare = path.name if path.suffix else f"{path.name}.yaml"
+        candidates += [folder / bare for folder in (_CHECKOUT, _PACKAGED)]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.resolve()
+    shipped = sorted(p.stem for folder in (_CHECKOUT, _PACKAGED) for p in folder.glob("*.yaml"))
+    msg = f"{name}: no such config file; shipped are {', '.join(dict.fromkeys(shipped))}"
+    raise ConfigError(msg)
+
+
+def load_config(path: Path) -> Config:
+    """Read, check and resolve one config file.
+
+    Raises
+    ------
+    ConfigError
+        If the file is not YAML, or any key or value is not allowed; the message names the key,
+        the value and what is allowed, on one line.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        msg = f"{path}: cannot be read as YAML: {' '.join(str(error).split())}"
+        raise ConfigError(msg) from error
+    if not isinstance(content, dict):
+        msg = f"{path}: must hold sections such as network: and source:"
+        raise ConfigError(msg)
+    if unknown := [key for key in content if key not in Config.model_fields]:
+        raise ConfigError(f"{path}: {_unknown_key(unknown[0], Config.model_fields)}")
+    try:
+        config = Config(**content)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_one_line(error)}") from error
+    return _resolved(config, path.parent)
+
+
+def config_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a config file."""
+    return Config.model_json_schema()
+
+
+def _unknown_key(key: str, allowed: Any) -> str:  # noqa: ANN401 - any container of names
+    close = difflib.get_close_matches(str(key), list(allowed), n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"allowed are {', '.join(allowed)}"
+    return f"{key!r} is not a key; {hint}"
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    kinds = {"fdsn", "files", "simulated"}
+    where = ".".join(str(part) for part in first["loc"] if part not in kinds)
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        section, _, key = where.rpartition(".")
+        return f"in {section}, {_unknown_key(key, _fields_at(first['loc'][:-1]))}{more}"
+    if first["type"] == "missing":
+        return f"{where} is missing{more}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where} = {first['input']!r}: {message[:1].lower()}{message[1:]}{more}"
+
+
+def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
+    kinds: dict[str, type[BaseModel]] = {
+        "fdsn": FdsnSource, "files": FilesSource, "simulated": SimulatedSource,
+    }  # fmt: skip
+    model: type[BaseModel] = Config
+    for part in loc:
+        if part in kinds:
+            model = kinds[str(part)]
+        elif isinstance(part, str) and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            options = [annotation, *getattr(annotation, "__args__", ())]
+            found = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+            model = found[0] if found else model
+    return list(model.model_fields)
+
+
+def _resolved(config: Config, folder: Path) -> Config:
+    def under(path: Path | str) -> Path:
+        return Path(os.path.abspath(folder / Path(path).expanduser()))  # noqa: PTH100 - keep links
+
+    changes: dict[str, Any] = {}
+    if config.network.stations is not None:
+        changes["network"] = config.network.model_copy(
+            update={"stations": under(config.network.stations)}
+        )
+    if isinstance(config.source, FilesSource):
+        changes["source"] = config.source.model_copy(
+            update={"paths": tuple(under(path) for path in config.source.paths)}
+        )
+    if "://" not in config.archive.url:
+        changes["archive"] = Archive(url=str(under(config.archive.url)))
+    prefix = "sqlite:///"
+    if config.catalog.url.startswith(prefix):
+        path = under(config.catalog.url.removeprefix(prefix))
+        changes["catalog"] = Catalog(url=f"{prefix}{path}")
+    if "/" in config.picker.name or config.picker.name.startswith("."):
+        changes["picker"] = config.picker.model_copy(
+            update={"name": str(under(config.picker.name))}
+        )
+    return config.model_copy(update=changes)

@@ -1,0 +1,79 @@
+"""Every error geomon raises on purpose.
+
+::
+
+    GeomonError                    .retryable says whether trying again can help
+    ├── ConfigError   (ValueError)   the operator edits the YAML
+    ├── SourceError                  a data centre or folder let us down
+    │   ├── SourceUnavailable          retryable: refused, timeout, 429, 5xx
+    │   └── RequestRejected            400, 401, 403, 413: asking again changes nothing
+    ├── DataError     (ValueError)   content arrived and breaks its contract
+    │   ├── WaveformError
+    │   └── StationMetadataError
+    ├── StoreError                   the archive, catalogue or ledger
+    │   ├── NotArchived (LookupError)
+    │   ├── CorruptObject              a stored object fails its checksum
+    │   └── StoreConflict              retryable: another writer holds it, or it is locked
+    └── PickerMismatch (ValueError)  a picker and its card, or a picker and the data, disagree
+
+Expected outcomes (no data, too few picks) are values, not errors. A message starts with the
+thing it is about: a SEED id, a station-day, a file or a config key.
+"""
+
+
+class GeomonError(Exception):
+    """Base of every error geomon raises on purpose."""
+
+    retryable = False
+
+
+class ConfigError(GeomonError, ValueError):
+    """A configuration cannot be used as written."""
+
+
+class SourceError(GeomonError):
+    """A waveform or metadata source failed."""
+
+
+class SourceUnavailable(SourceError):
+    """The source did not answer properly; the same request may work later."""
+
+    retryable = True
+
+
+class RequestRejected(SourceError):
+    """The source understood the request and refuses it."""
+
+
+class DataError(GeomonError, ValueError):
+    """Content arrived and breaks its contract."""
+
+
+class WaveformError(DataError):
+    """Samples, times or rates that cannot be what they claim."""
+
+
+class StationMetadataError(DataError):
+    """Station metadata that contradicts itself or lacks what is needed."""
+
+
+class StoreError(GeomonError):
+    """A store could not do what was asked."""
+
+
+class NotArchived(StoreError, LookupError):
+    """The archive has never held the stream asked for."""
+
+
+class CorruptObject(StoreError):
+    """A stored object fails its checksum or cannot be parsed."""
+
+
+class StoreConflict(StoreError):
+    """Another writer is in the way."""
+
+    retryable = True
+
+
+class PickerMismatch(GeomonError, ValueError):
+    """A picker does not fit its card, or the data it is asked to read."""

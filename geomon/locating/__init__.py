@@ -1,0 +1,1 @@
+"""From picks to located, sized events: pure functions on arrays."""

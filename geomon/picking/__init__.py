@@ -1,0 +1,1 @@
+"""The phase picker: model, card, inference and peaks."""

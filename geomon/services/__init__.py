@@ -1,0 +1,1 @@
+"""What geomon does, one function a job: keys in, a small report out."""

@@ -1,0 +1,1 @@
+"""Where waveforms and station metadata come from."""

@@ -1,0 +1,1 @@
+"""What geomon keeps: waveform archive, event catalogue, ledger."""

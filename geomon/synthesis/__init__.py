@@ -1,0 +1,1 @@
+"""Waveforms and networks with known truth: arrays only."""

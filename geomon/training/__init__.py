@@ -1,0 +1,1 @@
+"""Labelled windows, augmentation, fitting and scoring of pickers."""
