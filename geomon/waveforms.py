@@ -85,6 +85,15 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class Provenance:
+    """Where samples came from: the source's name, what it was asked, SHA-256 of its answer."""
+
+    source: str
+    request: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Gap:
     """A span of one channel for which no sample is held."""
 

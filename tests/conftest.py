@@ -1,0 +1,26 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real recordings kept beside the project; the test is skipped where it is absent."""
+    folder = Path(os.environ.get("GEOMON_SHARED", ROOT.parent / "shared")) / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs the recordings in {folder} (set GEOMON_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_weights() -> Path:
+    """Folder of published picker weights; the test is skipped where it is absent."""
+    folder = Path(os.environ.get("GEOMON_SHARED", ROOT.parent / "shared")) / "weights"
+    if not folder.is_dir():
+        pytest.skip(f"needs the published weights in {folder} (set GEOMON_SHARED)")
+    return folder
