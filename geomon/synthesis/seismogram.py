@@ -42,7 +42,8 @@ VP_M_S = 6000.0
 VS_M_S = 3464.0
 DENSITY_KG_M3 = 2700.0
 _FREE_SURFACE = 2.0
-_CODA_CORNER_HZ = 6.0
+_CODA_CORNER_HZ = 12.0
+_SITE_DAMPING = 0.12
 _PAD_S = 6.0  # room for the tail of the longest pulse before it wraps around
 
 type Floats = NDArray[np.float64]
@@ -197,18 +198,18 @@ def _typical(rng: np.random.Generator, size: int, lead_s: Floats) -> dict[str, F
         "radiation_p": np.sqrt(uniform(0.02, 0.55)),
         "radiation_s": np.sqrt(uniform(0.1, 0.7)),
         "s_polarization_deg": uniform(0, 360),
-        "scatter_p": log_uniform(0.3, 8.0),
-        "scatter_s": log_uniform(0.5, 6.0),
-        "rise_p_s": np.where(often(0.75), uniform(0.01, 0.1), uniform(0.1, 0.5)),
-        "rise_s_s": np.where(often(0.7), uniform(0.02, 0.15), uniform(0.15, 0.6)),
-        "fast_p_s": 0.12 + uniform(0.08, 0.5) * near,
-        "fast_s_s": 0.25 + uniform(0.12, 0.5) * near,
-        "coda_p": log_uniform(0.08, 0.5),
-        "coda_s": log_uniform(0.08, 0.4),
-        "slow_p_s": 0.5 + uniform(0.6, 2.0) * lead_s,
-        "slow_s_s": 2.0 + uniform(0.8, 3.0) * lead_s,
-        "site_frequency_hz": log_uniform(0.8, 20),
-        "site_gain": uniform(0.3, 3.0) * often(0.6),
+        "scatter_p": log_uniform(1.5, 40),
+        "scatter_s": log_uniform(2, 40),
+        "rise_p_s": np.where(often(0.7), uniform(0.01, 0.12), uniform(0.1, 0.6)),
+        "rise_s_s": np.where(often(0.7), uniform(0.02, 0.15), uniform(0.12, 0.5)),
+        "fast_p_s": 0.15 + uniform(0.15, 0.8) * near,
+        "fast_s_s": 0.2 + uniform(0.1, 0.4) * near,
+        "coda_p": log_uniform(0.15, 0.8),
+        "coda_s": log_uniform(0.1, 0.45),
+        "slow_p_s": 0.5 + uniform(0.8, 2.5) * lead_s,
+        "slow_s_s": 1.5 + uniform(0.7, 2.8) * lead_s,
+        "site_frequency_hz": log_uniform(0.8, 18),
+        "site_gain": uniform(0.3, 5.0) * often(0.7),
         "sp_lead_s": np.minimum(log_uniform(0.15, 1.5), 0.4 * lead_s),
         "sp_amplitude": uniform(0.05, 0.35) * often(0.35),
         "multiple_delay_s": uniform(0.08, 0.7) * lead_s,
@@ -293,6 +294,8 @@ def seismograms(
     spectrum = np.zeros((len(paths), 3, grid.frequency.size), np.complex64)
     _add_p(rng, paths, spectrum, grid)
     _add_s(rng, paths, spectrum, grid)
+    spectrum[:, :1] *= _resonance(grid, 1.7 * paths.site_frequency_hz, 0.5 * paths.site_gain)
+    spectrum[:, 1:] *= _resonance(grid, paths.site_frequency_hz, paths.site_gain)
     motion = fft.irfft(spectrum, grid.n_fft, axis=-1)[..., :n_samples]
     return np.ascontiguousarray(motion, dtype=np.float32)
 
@@ -350,7 +353,7 @@ def _add_p(
     wave = _Wave(
         strong_s, paths.scatter_p, paths.rise_p_s, paths.fast_p_s, paths.coda_p, paths.slow_p_s
     )
-    scattered = _scattered(rng, wave, ray, np.array([1.0, 0.7, 0.7]), grid)
+    scattered = _scattered(rng, wave, ray, np.array([1.0, 0.85, 0.85]), grid)
     _add_wave(spectrum, pulse * echoes, wave, ray, scattered, grid)
 
 
@@ -377,7 +380,7 @@ def _add_s(
         paths.s_time_s, paths.scatter_s, paths.rise_s_s, paths.fast_s_s, paths.coda_s,
         paths.slow_s_s,
     )  # fmt: skip
-    scattered = _scattered(rng, wave, across, np.array([0.6, 1.0, 1.0]), grid)
+    scattered = _scattered(rng, wave, across, np.array([0.85, 1.0, 1.0]), grid)
     _add_wave(spectrum, pulse, wave, across, scattered, grid)
     lead = paths.sp_lead_s
     converted = pulse * grid.delays(paths.s_time_s - lead, paths.sp_amplitude * (lead > 0))
@@ -453,11 +456,16 @@ def _pulse(paths: SourceAndPath, phase: Phase, grid: _Grid) -> NDArray[np.comple
     kappa = paths.kappa_s * (0.6 if phase == "P" else 1.0)
     spectrum *= _path_loss(frequency, distance_m / speed / quality, paths.q_exponent)
     spectrum *= _kappa_loss(frequency, kappa, grid.rate)
-    resonance = frequency / paths.site_frequency_hz[:, None]
-    swing = 0.3j * resonance
-    spectrum *= 1 + paths.site_gain[:, None] * swing / (1 - resonance**2 + swing)
     spectrum *= grid.anti_alias() * grid.rate
     return _onset_at_zero(spectrum.astype(np.complex64), grid)
+
+
+def _resonance(grid: _Grid, frequency_hz: Floats, gain: Floats) -> NDArray[np.complex64]:
+    """Response of a damped layer that amplifies 1 + gain times at its frequency; (n, 1, n_f)."""
+    ratio = grid.frequency / frequency_hz[:, None]
+    swing = 2j * _SITE_DAMPING * ratio
+    response = 1 + gain[:, None] * swing / (1 - ratio**2 + swing)
+    return np.asarray(response, np.complex64)[:, None, :]
 
 
 def _path_loss(frequency: Floats, t_star_s: Floats, q_exponent: Floats) -> NDArray[np.complex128]:
