@@ -233,6 +233,15 @@ class Alerts(_Section):
     """Where new events are sent as JSON by HTTP POST; they are always logged."""
 
 
+class Compute(_Section):
+    """Where the work is done."""
+
+    workers: Annotated[int, Field(ge=1, le=1024)] = 2
+    """Station-days fetched and written at once on this machine."""
+    dask_scheduler: str | None = None
+    """Address of a Dask scheduler, for example tcp://head:8786, to use instead of this machine."""
+
+
 type Source = Annotated[FdsnSource | FilesSource | SimulatedSource, Field(discriminator="kind")]
 
 
@@ -264,6 +273,8 @@ class Config(BaseSettings):
     """When the flows run."""
     alerts: Alerts = Alerts()
     """Who is told about a new event."""
+    compute: Compute = Compute()
+    """Where the work is done."""
 
     @classmethod
     def settings_customise_sources(

@@ -1,0 +1,127 @@
+"""A config is checked before anything runs, and every complaint is one clear line."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from geomon.config import (
+    FdsnSource,
+    SimulatedSource,
+    config_schema,
+    find_config,
+    load_config,
+)
+from geomon.errors import ConfigError
+
+GOOD: dict[str, Any] = {
+    "network": {"name": "Test"},
+    "source": {"kind": "simulated", "seed": 7},
+    "archive": {"url": "archive"},
+    "catalog": {"url": "sqlite:///catalog.sqlite"},
+}
+
+
+def write(folder: Path, content: object) -> Path:
+    path = folder / "network.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def changed(key: str, value: object) -> dict[str, Any]:
+    content = copy.deepcopy(GOOD)
+    section = content
+    *parents, last = key.split(".")
+    for parent in parents:
+        section = section.setdefault(parent, {})
+    section[last] = value
+    return content
+
+
+def test_relative_paths_resolve_from_the_config_file(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, GOOD))
+    assert config.archive.url == str(tmp_path / "archive")
+    assert config.catalog.url == f"sqlite:///{tmp_path}/catalog.sqlite"
+    assert isinstance(config.source, SimulatedSource)
+    assert config.source.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("netwrok", {}, "'netwrok' is not a key; did you mean 'network'?"),
+        ("source.sede", 3, "in source, 'sede' is not a key; did you mean 'seed'?"),
+        ("network.nmae", "x", "in network, 'nmae' is not a key; did you mean 'name'?"),
+        ("picker.threshold_p", 3, "picker.threshold_p = 3: input should be less than 1"),
+        (
+            "association.tile_s",
+            "ten",
+            "association.tile_s = 'ten': input should be a valid integer",
+        ),
+        ("source.kind", "ftp", "expected tags: 'fdsn', 'files', 'simulated'"),
+        ("schedule.daily_at", "25:00", "schedule.daily_at = '25:00'"),
+        (
+            "velocity.layers",
+            [{"top_km": 0, "vp_km_s": 3, "vs_km_s": 3.5}],
+            "layer at 0.0 km has vp 3.0 and vs 3.5 km/s; allowed is 0 < vs < vp < 15",
+        ),
+        (
+            "network.region",
+            {"west": 0, "south": 5, "east": 1, "north": 4},
+            "north (4.0) must be larger than south (5.0)",
+        ),
+        ("network", {}, "network.name is missing"),
+    ],
+)
+def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(
+    tmp_path: Path, key: str, value: object, expected: str
+) -> None:
+    path = write(tmp_path, changed(key, value))
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    message = str(caught.value)
+    assert expected in message
+    assert message.startswith(str(path))
+    assert "\n" not in message
+
+
+def test_a_file_that_is_not_yaml_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text("network: [unclosed")
+    with pytest.raises(ConfigError, match=r"broken\.yaml: cannot be read as YAML"):
+        load_config(path)
+
+
+def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEOMON_SOURCE__SEED", "99")
+    monkeypatch.setenv("GEOMON_ARCHIVE__URL", "/elsewhere")
+    config = load_config(write(tmp_path, GOOD))
+    assert isinstance(config.source, SimulatedSource)
+    assert config.source.seed == 99
+    assert config.archive.url == "/elsewhere"
+
+
+def test_version_changes_with_its_section_only(tmp_path: Path) -> None:
+    one = load_config(write(tmp_path, GOOD))
+    other = load_config(write(tmp_path, changed("picker.threshold_p", 0.4)))
+    assert one.version("picker") != other.version("picker")
+    assert one.version("association", "velocity") == other.version("association", "velocity")
+
+
+def test_shipped_configs_are_good_and_every_key_is_documented() -> None:
+    for name in ("demo", "hengill", "ridgecrest"):
+        load_config(find_config(name))
+    assert isinstance(load_config(find_config("ridgecrest")).source, FdsnSource)
+    schema = config_schema()
+    for section in schema["$defs"].values():
+        for key, field in section.get("properties", {}).items():
+            assert field.get("description") or key == "kind", f"{section['title']}.{key}"
+    json.dumps(schema)
+
+
+def test_an_unknown_config_names_the_shipped_ones() -> None:
+    with pytest.raises(ConfigError, match=r"nowhere: no such config file; shipped are demo"):
+        find_config("nowhere")
