@@ -2,7 +2,7 @@
 
 Independent of the travel-time tables that location uses, so that one checks the other. Formulas
 are those of any textbook, for example Stein and Wysession (2003), chapter 3.2. Times in a flat
-Earth are up to 0.3 % longer than in a round one, within 150 km and for the same layers.
+Earth are up to 0.4 % longer than in a round one, within 150 km and for the same layers.
 """
 
 from dataclasses import dataclass

@@ -49,7 +49,7 @@ def test_times_agree_with_taup(taup, phase, depth_km):
         arrivals = taup.get_travel_times(depth_km, np.degrees(distance_km / 6371.0), letters)
         rays = first_arrivals(CRUST, phase, distance_km=distance_km, source_depth_km=depth_km)
         # TauP's Earth is round, which shortens paths at depth.
-        assert float(rays.time_s) == pytest.approx(arrivals[0].time, rel=3e-3)
+        assert float(rays.time_s) == pytest.approx(arrivals[0].time, rel=4e-3)
         if distance_km < 30:
             assert float(rays.time_s) == pytest.approx(arrivals[0].time, abs=0.01)
 
@@ -101,8 +101,8 @@ def test_no_arrival_beats_the_straight_line_at_top_speed(model, distance_km, one
         model, "S", distance_km=distance_km, source_depth_km=one, station_depth_km=two
     )
     straight = np.hypot(distance_km, one - two)
-    assert straight / max(model.vs_km_s) - 1e-9 <= float(rays.time_s)
-    assert float(rays.time_s) <= straight / min(model.vs_km_s) + 1e-9
+    assert straight / max(model.vs_km_s) - 2e-6 <= float(rays.time_s)
+    assert float(rays.time_s) <= straight / min(model.vs_km_s) + 2e-6
     assert 0 <= float(rays.incidence_deg) <= 180
 
 
