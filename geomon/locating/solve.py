@@ -1,0 +1,193 @@
+"""From the picks of tiles to located events: association, reconciliation, location, missed picks.
+
+::
+
+    picks ─▶ solve_tile ─▶ RawTile ┐
+    picks ─▶ solve_tile ─▶ RawTile ├▶ settle ─▶ origins with arrivals
+    picks ─▶ solve_tile ─▶ RawTile ┘
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from geomon.config import Association, Region
+from geomon.events import Origin, Phase, Pick
+from geomon.ids import StationId
+from geomon.locating.associate import Associator, PickGroup, meets_minimum
+from geomon.locating.locate import Locator, Rejected
+from geomon.locating.network import Network
+from geomon.locating.tiles import RawTile, Settled, TileGrid, kept_groups, reconcile
+from geomon.locating.travel_times import TravelTimes
+from geomon.stations import Station
+from geomon.times import TimeSpan, to_ns
+from geomon.velocity import LayeredModel
+
+_GROSS_WEIGHT = 0.1  # an arrival that counts less does not belong to the event
+_MISSED_SIGMAS = 2.5  # how close to its predicted time a missed pick must be
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """The events of one tile.
+
+    Attributes
+    ----------
+    origins : tuple of Origin
+        In order of time; no pick belongs to two of them.
+    rejected : tuple of (PickGroup, Rejected)
+        Groups that could not be located, each with its reason.
+    """
+
+    origins: tuple[Origin, ...]
+    rejected: tuple[tuple[PickGroup, Rejected], ...]
+
+
+class Solver:
+    """Everything that turns picks into origins for one network, model and settings.
+
+    All methods are pure: the same arguments give the same answer. Travel-time tables and grids are
+    made once; keep one solver for many tiles.
+    """
+
+    def __init__(self, network: Network, travel_times: TravelTimes, settings: Association) -> None:
+        self.network = network
+        self.travel_times = travel_times
+        self.settings = settings
+        self.grid = TileGrid.of(network, travel_times, settings)
+        self.locator = Locator(network, travel_times)
+        self._associator = Associator(network, travel_times, settings)
+
+    @classmethod
+    def of(
+        cls,
+        stations: Mapping[StationId, Station],
+        model: LayeredModel,
+        *,
+        region: Region | None = None,
+        settings: Association | None = None,
+        cache: Path | None = None,
+    ) -> "Solver":
+        """Set up from stations and a model.
+
+        Parameters
+        ----------
+        stations : mapping of StationId to Station
+            The stations of the period.
+        model : LayeredModel
+            The velocity model.
+        region : Region, optional
+            Where events are looked for; by default the stations' box grown by half its size.
+        settings : Association, optional
+            How picks are grouped.
+        cache : path, optional
+            Folder that keeps travel times.
+        """
+        network = Network.of(stations, region)
+        return cls(network, network.travel_times(model, cache), settings or Association())
+
+    def solve_tile(self, picks: Iterable[Pick], tile: TimeSpan) -> RawTile:
+        """Associate one tile.
+
+        Parameters
+        ----------
+        picks : iterable of Pick
+            At least those in `grid.input_span(tile)`; others are ignored.
+        tile : TimeSpan
+            One tile of `grid`.
+        """
+        span = self.grid.input_span(tile)
+        inside = sorted({pick for pick in picks if span.contains(to_ns(pick.time))})
+        found = self._associator.associate(inside, span)
+        return RawTile(tile, kept_groups(found.groups, tile, self.grid), found.reason)
+
+    def settle(
+        self, before: RawTile, this: RawTile, after: RawTile, picks: Iterable[Pick]
+    ) -> Solved:
+        """Reconcile a tile with its neighbours, locate its groups and collect missed picks.
+
+        Parameters
+        ----------
+        before, this, after : RawTile
+            Raw results of three neighbouring tiles.
+        picks : iterable of Pick
+            At least those in `grid.input_span(this.tile)`.
+        """
+        settled = reconcile(before, this, after, self.grid, self.settings)
+        span = self.grid.input_span(this.tile)
+        known = sorted({pick for pick in picks if span.contains(to_ns(pick.time))})
+        free = self._free_picks(settled, known)
+        origins: list[Origin] = []
+        rejected: list[tuple[PickGroup, Rejected]] = []
+        for group in settled.groups:
+            origin = self.locate(group.picks)
+            if isinstance(origin, Rejected):
+                rejected.append((group, origin))
+                continue
+            missed = self.collect_missed(origin, free.get(group, ()))
+            if missed:
+                more = self.locate((*(a.pick for a in origin.arrivals), *missed))
+                origin = more if isinstance(more, Origin) else origin
+            origins.append(origin)
+        return Solved(tuple(sorted(origins, key=lambda o: (o.time, o.latitude))), tuple(rejected))
+
+    def locate(self, picks: Sequence[Pick]) -> Origin | Rejected:
+        """Locate picks, and once more without those that do not belong."""
+        origin = self.locator.locate(picks)
+        if isinstance(origin, Rejected):
+            return origin
+        good = tuple(a.pick for a in origin.arrivals if a.weight >= _GROSS_WEIGHT)
+        if len(good) < len(origin.arrivals) and meets_minimum(good, self.settings):
+            again = self.locator.locate(good)
+            origin = again if isinstance(again, Origin) else origin
+        return origin
+
+    def collect_missed(self, origin: Origin, picks: Sequence[Pick]) -> tuple[Pick, ...]:
+        """Return unused picks that fit an origin: one a station and phase that lacks one.
+
+        Parameters
+        ----------
+        origin : Origin
+            The event.
+        picks : sequence of Pick
+            Picks that no other event may use.
+        """
+        held = {(a.pick.seed_id.station_id, a.pick.phase) for a in origin.arrivals}
+        farthest = max(a.distance_km for a in origin.arrivals) * 1.2 + self.network.spacing_km
+        if self.settings.max_distance_km is not None:
+            farthest = min(farthest, self.settings.max_distance_km)
+        best: dict[tuple[StationId, Phase], tuple[float, Pick]] = {}
+        for pick, misfit in self.locator.misfits(origin, picks, farthest):
+            key = (pick.seed_id.station_id, pick.phase)
+            if key in held or misfit > _MISSED_SIGMAS:
+                continue
+            if key not in best or (misfit, pick) < best[key]:
+                best[key] = (misfit, pick)
+        return tuple(sorted(pick for _, pick in best.values()))
+
+    def _free_picks(
+        self, settled: Settled, picks: Sequence[Pick]
+    ) -> dict[PickGroup, tuple[Pick, ...]]:
+        """Give each pick that no group uses to the one group whose prediction it fits best.
+
+        Groups of the neighbours count too, with the associator's origins, which both tiles know:
+        so no two tiles can collect the same pick.
+        """
+        groups = (*settled.groups, *settled.beside)
+        used = {pick for group in groups for pick in group.picks}
+        free = [
+            pick
+            for pick in picks
+            if pick not in used and pick.seed_id.station_id in self.network.index
+        ]
+        best: dict[Pick, tuple[float, tuple[int, int, str], PickGroup]] = {}
+        for group in groups:
+            for pick, residual in self.locator.residuals(group, free):
+                claim = (abs(residual), group.rank, group)
+                if pick not in best or claim[:2] < best[pick][:2]:
+                    best[pick] = claim
+        shares: dict[PickGroup, list[Pick]] = {}
+        for pick in free:
+            if pick in best:
+                shares.setdefault(best[pick][2], []).append(pick)
+        return {group: tuple(members) for group, members in shares.items()}
