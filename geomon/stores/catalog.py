@@ -1,0 +1,412 @@
+"""The catalogue: picks and events, versioned, with every change attributed to a run."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Self
+
+from sqlalchemy import Connection, func, select
+
+from geomon.errors import StoreError
+from geomon.events import EvaluationMode, Event, Phase, Pick, ReviewState
+from geomon.ids import StationId, StreamId
+from geomon.stores import pick_rows, queries, replacing, reviewing, schema
+from geomon.stores.database import Database, Run, stream_ids
+from geomon.stores.event_rows import load_events
+from geomon.stores.eventlist import EventList, PickList
+from geomon.stores.ledger import Ledger
+from geomon.stores.pick_rows import PicksChange
+from geomon.stores.queries import OWN, Circle, EventQuery, Order, Time, as_ns
+from geomon.stores.replacing import EventsChange
+from geomon.times import TimeSpan, from_ns
+
+
+class Catalog:
+    """Events and picks of one network, with their history.
+
+    Several processes may read and write at once; readers never wait for writers.
+    """
+
+    def __init__(self, database: Database, agency: str = "geomon") -> None:
+        self.database = database
+        self.agency = agency
+
+    @classmethod
+    def open(cls, url: str, *, agency: str = "geomon") -> Self:
+        """Open a catalogue, making it or bringing its tables up to date where needed.
+
+        Parameters
+        ----------
+        url : str
+            SQLAlchemy URL: ``sqlite:///file`` (folders are created) or ``postgresql://…``.
+        agency : str
+            Agency id written into QuakeML.
+
+        Raises
+        ------
+        ConfigError
+            If the URL cannot be read or names a database that cannot be used.
+        StoreError
+            If the database cannot be opened, or was written by a newer geomon.
+        """
+        return cls(Database.open(url), agency)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.database.close()
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was asked for, picked and located, kept in the same database."""
+        return Ledger(self.database)
+
+    def begin_run(
+        self, kind: str, *, config_hash: str = "", picker: str = "", data_version: str = ""
+    ) -> Run:
+        """Name a run; it is stored with its first change, so one that changes nothing is not.
+
+        Parameters
+        ----------
+        kind : str
+            What runs: ``pick``, ``locate``, ``review`` …
+        config_hash, picker, data_version : str
+            What its results depend on.
+        """
+        return Run.begin(kind, config_hash=config_hash, picker=picker, data_version=data_version)
+
+    def finish_run(self, run: Run) -> None:
+        """Note when a run ended; nothing happens if it changed nothing."""
+        self.database.finish(run)
+
+    # ---------------------------------------------------------------------------------- writing
+
+    def replace_picks(
+        self, stream_id: StreamId, span: TimeSpan, picks: Sequence[Pick], run: Run
+    ) -> PicksChange:
+        """Make `picks` the automatic picks of a stream in a span.
+
+        Picks held already stay untouched, others are superseded or added; manual picks are never
+        touched. Doing it twice changes nothing.
+
+        Raises
+        ------
+        DataError
+            If a pick is not automatic, not of the stream or not in the span, or is given twice.
+        StoreConflict
+            If other writers stayed in the way.
+        """
+        return self.database.write(
+            run, lambda write: pick_rows.replace_picks(write, stream_id, span, picks)
+        )
+
+    def replace_events(self, span: TimeSpan, events: Sequence[Event], run: Run) -> EventsChange:
+        """Make `events` the automatic events of a tile.
+
+        A solution that matches an event already held (see `geomon.stores.matching`) becomes its
+        next revision if it says something new, and otherwise changes nothing; one that matches
+        none becomes a new event; events of the tile that were not found again are withdrawn. An
+        event a person reviewed keeps its preferred origin, and one that was rejected does not
+        come back. Whatever is replaced stays readable with `as_of`.
+
+        An event belongs to the tile that made it, also when its origin lies just outside; an
+        event that moved over the edge of its tile keeps its id.
+
+        Raises
+        ------
+        StoreConflict
+            If other writers stayed in the way.
+        """
+        return self.database.write(run, lambda write: replacing.replace_events(write, span, events))
+
+    def review(self, event_id: str, state: ReviewState, *, actor: str, reason: str = "") -> Event:
+        """Judge an event: confirm, reject, or hand it back to automatic processing.
+
+        Parameters
+        ----------
+        event_id : str
+            The event.
+        state : {"automatic", "reviewed", "confirmed", "rejected"}
+            The judgement; anything but ``automatic`` keeps later runs from changing the event.
+        actor, reason : str
+            Who says so, and why.
+
+        Returns
+        -------
+        Event
+            The new revision, or the current one if it was judged so already.
+
+        Raises
+        ------
+        StoreError
+            If there is no such event.
+        """
+        run = self.begin_run("review")
+        self.database.write(
+            run, lambda write: reviewing.review(write, event_id, state, actor, reason)
+        )
+        found = self.event(event_id)
+        if found is None:
+            msg = f"{event_id}: withdrawn while it was reviewed"
+            raise StoreError(msg)
+        return found
+
+    # ---------------------------------------------------------------------------------- reading
+
+    def events(
+        self,
+        start: Time | None = None,
+        end: Time | None = None,
+        bbox: tuple[float, float, float, float] | None = None,
+        *,
+        circle: Circle | None = None,
+        min_magnitude: float | None = None,
+        max_magnitude: float | None = None,
+        magnitude_type: str | None = None,
+        min_depth_km: float | None = None,
+        max_depth_km: float | None = None,
+        event_type: str | None = None,
+        event_ids: Sequence[str] | None = None,
+        updated_after: Time | None = None,
+        as_of: Time | None = None,
+        catalog: str | None = OWN,
+        include_rejected: bool = False,
+        order_by: Order = "time",
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> EventList:
+        """Return the events that meet every condition given.
+
+        Parameters
+        ----------
+        start, end : datetime, str or int, optional
+            Origin time in [start, end): UTC-aware, ISO 8601, or nanoseconds since 1970.
+        bbox : (west, south, east, north), optional
+            Degrees; west may be larger than east, across the dateline.
+        circle : Circle, optional
+            Distance from a point.
+        min_magnitude, max_magnitude, magnitude_type : optional
+            Of the preferred magnitude; events without one never match.
+        min_depth_km, max_depth_km : float, optional
+            Kilometres below sea level.
+        event_type : str, optional
+            QuakeML event type.
+        event_ids : sequence of str, optional
+            Only these.
+        updated_after : time, optional
+            Only events whose revision is newer.
+        as_of : time, optional
+            The catalogue as it was at this instant.
+        catalog : str or None
+            Name of the catalogue, None for all; imported events live in others than the own.
+        include_rejected : bool
+            Also events a person rejected.
+        order_by : {"time", "-time", "magnitude", "-magnitude"}
+            Ascending, or descending with a minus; events without magnitude come last.
+        limit, offset : int
+            How many events, after leaving out how many.
+
+        Raises
+        ------
+        DataError
+            If a time cannot be read or the box is impossible.
+        """
+        query = EventQuery(
+            start=start, end=end, bbox=bbox, circle=circle, min_magnitude=min_magnitude,
+            max_magnitude=max_magnitude, magnitude_type=magnitude_type,
+            min_depth_km=min_depth_km, max_depth_km=max_depth_km, event_type=event_type,
+            event_ids=event_ids, updated_after=updated_after, as_of=as_of, catalog=catalog,
+            include_rejected=include_rejected, order_by=order_by, limit=limit, offset=offset,
+        )  # fmt: skip
+        return self.find(query)
+
+    def find(self, query: EventQuery) -> EventList:
+        """Return the events that meet a query."""
+        found = self._read(lambda connection: queries.find(connection, query))
+        return EventList(
+            [summary for _, summary in found], [key for key, _ in found], self._load, self.agency
+        )
+
+    def count(self, query: EventQuery) -> int:
+        """Return how many events meet a query, whatever its limit and offset."""
+        return self._read(lambda connection: queries.count(connection, query))
+
+    def event(self, event_id: str, as_of: Time | None = None) -> Event | None:
+        """Return one event, also a rejected one; None when unknown or withdrawn.
+
+        The id of an event that was merged into another, and ids other agencies use, lead to the
+        event they mean.
+        """
+
+        def read(connection: Connection) -> Event | None:
+            key = reviewing.find_event(connection, event_id)
+            revision = schema.event_revision
+            found = connection.scalar(
+                select(revision.c.id).where(
+                    revision.c.event == key,
+                    revision.c.is_withdrawn.is_(False),
+                    queries.current_or_as_of(as_of),
+                )
+            )
+            return None if found is None else load_events(connection, [found])[0]
+
+        return self._read(read)
+
+    def revisions(self, event_id: str) -> list[Event]:
+        """Return everything ever held about an event, oldest first; empty when unknown.
+
+        A revision that withdrew the event is not among them.
+        """
+
+        def read(connection: Connection) -> list[Event]:
+            revision, event = schema.event_revision, schema.event
+            keys = connection.scalars(
+                select(revision.c.id)
+                .join(event, event.c.id == revision.c.event)
+                .where(event.c.event_id == event_id, revision.c.is_withdrawn.is_(False))
+                .order_by(revision.c.revision)
+            ).all()
+            return load_events(connection, keys)
+
+        return self._read(read)
+
+    def picks(
+        self,
+        span: TimeSpan,
+        *,
+        stations: tuple[str, ...] = (),
+        stream_id: StreamId | None = None,
+        phase: Phase | None = None,
+        mode: EvaluationMode | None = None,
+        min_probability: float | None = None,
+        as_of: Time | None = None,
+    ) -> PickList:
+        """Return picks of a span, in (time, stream, phase) order.
+
+        Parameters
+        ----------
+        span : TimeSpan
+            Pick times.
+        stations : tuple of str
+            ``NET.STA`` patterns; all stations when empty.
+        stream_id, phase, mode, min_probability : optional
+            Only picks of this stream, phase, evaluation mode, or at least this probability.
+        as_of : time, optional
+            As they were at this instant.
+        """
+        table = schema.pick
+
+        def read(connection: Connection) -> tuple[list[Pick], list[int]]:
+            query = pick_rows.in_span(
+                select(*pick_rows.PICK_COLUMNS), span, None if as_of is None else as_ns(as_of)
+            )
+            if stream_id is not None or stations:
+                streams = _streams(connection, stream_id, stations)
+                query = query.where(table.c.stream.in_(streams))
+            if phase is not None:
+                query = query.where(table.c.phase == phase)
+            if mode is not None:
+                query = query.where(table.c.mode == mode)
+            if min_probability is not None:
+                query = query.where(table.c.probability >= min_probability)
+            reader = pick_rows.PickReader(connection)
+            found = [(reader.pick(row), row[0]) for row in connection.execute(query)]
+            found.sort(key=lambda pair: (pair[0].time, pair[0].seed_id, pair[0].phase, pair[1]))
+            return [pick for pick, _ in found], [key for _, key in found]
+
+        picks, keys = self._read(read)
+        return PickList(
+            picks, lambda: self._read(lambda connection: pick_rows.users(connection, keys))
+        )
+
+    def picks_digest(self, span: TimeSpan, *, stations: tuple[str, ...] = ()) -> str:
+        """Hash the current picks of a span: it changes when any of them does."""
+        return self._read(lambda c: _digest(_pick_lines(c, span, stations)))
+
+    def digest(self, span: TimeSpan) -> str:
+        """Hash what the catalogue says of a span: events, magnitudes, arrivals and picks.
+
+        Ids, runs, revisions and the time of writing do not enter, so two catalogues that say the
+        same have the same digest.
+        """
+        revision, event = schema.event_revision, schema.event
+
+        def read(connection: Connection) -> str:
+            contents = connection.scalars(
+                select(revision.c.content)
+                .join(event, event.c.id == revision.c.event)
+                .where(
+                    revision.c.time_ns >= span.start_ns,
+                    revision.c.time_ns < span.end_ns,
+                    revision.c.valid_to.is_(None),
+                    revision.c.is_withdrawn.is_(False),
+                    revision.c.review_state != "rejected",
+                    event.c.catalog == OWN,
+                )
+            ).all()
+            return _digest([*sorted(contents), *_pick_lines(connection, span, ())])
+
+        return self._read(read)
+
+    def span(self) -> TimeSpan | None:
+        """Return the smallest span that holds every current event; None when there is none."""
+        revision = schema.event_revision
+        first, last = self._read(
+            lambda connection: (
+                connection.execute(
+                    select(func.min(revision.c.time_ns), func.max(revision.c.time_ns)).where(
+                        revision.c.valid_to.is_(None), revision.c.is_withdrawn.is_(False)
+                    )
+                )
+                .one()
+                ._tuple()
+            )
+        )
+        return None if first is None else TimeSpan(first, last + 1)
+
+    def runs(self) -> list[Run]:
+        """Return every run that changed something, oldest first."""
+        table = schema.run
+        rows = self._read(
+            lambda connection: connection.execute(select(table).order_by(table.c.id)).all()
+        )
+        return [
+            Run(
+                row.run_id, row.kind, from_ns(row.started_ns), row.code_version, row.config_hash,
+                row.picker, row.data_version,
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def _read[T](self, work: Callable[[Connection], T]) -> T:
+        with self.database.read() as connection:
+            return work(connection)
+
+    def _load(self, keys: Sequence[int]) -> list[Event]:
+        return self._read(lambda connection: load_events(connection, keys))
+
+
+def _streams(
+    connection: Connection, stream_id: StreamId | None, stations: tuple[str, ...]
+) -> list[int]:
+    return [
+        key
+        for key, known in stream_ids(connection).items()
+        if (stream_id is None or known == stream_id)
+        and (not stations or StationId(known.network, known.station).matches(stations))
+    ]
+
+
+def _pick_lines(connection: Connection, span: TimeSpan, stations: tuple[str, ...]) -> list[str]:
+    """Describe the current picks of a span, one sorted text each."""
+    query = pick_rows.in_span(select(*pick_rows.PICK_COLUMNS), span, None)
+    if stations:
+        query = query.where(schema.pick.c.stream.in_(_streams(connection, None, stations)))
+    streams, pickers = stream_ids(connection), pick_rows.picker_names(connection)
+    return sorted(
+        json.dumps([str(streams[row[1]]), *row[2:10], pickers[row[10]], row[11]])
+        for row in connection.execute(query)
+    )
+
+
+def _digest(lines: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

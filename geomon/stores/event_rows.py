@@ -1,0 +1,426 @@
+"""Events as rows: how revisions, origins, arrivals and magnitudes are written and read."""
+
+import hashlib
+import json
+import math
+from base64 import b32encode
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import batched
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from geomon.events import Arrival, Event, Magnitude, Origin, ReviewState, StationMagnitude
+from geomon.stores import schema
+from geomon.stores.database import Write
+from geomon.stores.pick_rows import (
+    BATCH,
+    PICK_COLUMNS,
+    PickReader,
+    find_or_add,
+    null,
+    pick_values,
+)
+from geomon.times import from_ns, to_ns
+
+_ORIGIN_VALUES = (
+    "time_uncertainty_s", "cov_ee", "cov_en", "cov_ed", "cov_nn", "cov_nd", "cov_dd",
+    "ellipse_major_km", "ellipse_minor_km", "ellipse_azimuth_deg", "depth_low_km",
+    "depth_high_km", "rms_s", "azimuthal_gap_deg", "nearest_station_km",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The current revision of an event, as rows name it."""
+
+    event_key: int
+    event_id: str
+    owner_ns: int
+    revision_key: int
+    revision: int
+    origin_key: int
+    magnitude_key: int | None
+    time_ns: int
+    magnitude_value: float | None
+    cell: int
+    content: str
+    review_state: ReviewState
+    is_withdrawn: bool
+    event_type: str
+    probability: float | None
+    reasons: str
+
+
+def cell_of(latitude: float, longitude: float) -> int:
+    """Return the one-degree cell of a place: 360 a row, counted from the south pole and 180° W."""
+    row = min(math.floor(latitude) + 90, 179)
+    column = math.floor(longitude + 180) % 360
+    return row * 360 + column
+
+
+def content_of(event: Event) -> str:
+    """Hash everything an event says, but not its id, history or review."""
+    origin, magnitude = event.preferred_origin, event.preferred_magnitude
+    said = (
+        _origin_values(origin),
+        [
+            (str(a.pick.seed_id.stream_id), pick_values(a.pick), a.pick.picker,
+             a.pick.evaluation_mode, *_arrival_values(a))
+            for a in origin.arrivals
+        ],
+        magnitude
+        and (
+            _magnitude_values(magnitude),
+            [(str(s.seed_id), *_station_values(s)) for s in magnitude.station_magnitudes],
+        ),
+        event.event_type,
+        _optional(event.probability),
+        list(event.reasons),
+    )  # fmt: skip
+    return hashlib.sha256(repr(said).encode()).hexdigest()
+
+
+def new_event_id(event: Event, content: str, taken: Iterable[str] = ()) -> str:
+    """Name an event after its first origin time and content, for example ``gm2026abcdefghij``."""
+    used = set(taken)
+    salt = 0
+    while True:
+        digest = hashlib.sha256(f"{content}/{salt}".encode()).digest()
+        text = b32encode(digest).decode().lower()[:10]
+        event_id = f"gm{event.preferred_origin.time:%Y}{text}"
+        if event_id not in used:
+            return event_id
+        salt += 1
+
+
+def _optional(value: float | None) -> float | None:
+    return None if value is None else null(value)
+
+
+def _origin_values(origin: Origin) -> tuple[Any, ...]:
+    return (
+        to_ns(origin.time),
+        float(origin.latitude),
+        float(origin.longitude),
+        null(origin.depth_km),
+        null(origin.time_uncertainty_s),
+        *(null(value) for value in origin.covariance_km2),
+        *(null(value) for value in origin.ellipse_km),
+        null(origin.ellipse_azimuth_deg),
+        *(null(value) for value in origin.depth_interval_km),
+        null(origin.rms_s),
+        null(origin.azimuthal_gap_deg),
+        null(origin.nearest_station_km),
+        int(origin.n_stations),
+        int(origin.n_phases),
+        origin.quality,
+        origin.method,
+        origin.velocity_model,
+    )
+
+
+_ORIGIN_NAMES = (
+    "time_ns", "latitude", "longitude", "depth_km", *_ORIGIN_VALUES,
+    "n_stations", "n_phases", "quality", "method", "velocity_model",
+)  # fmt: skip
+
+
+def _arrival_values(arrival: Arrival) -> tuple[float | None, ...]:
+    return (
+        null(arrival.distance_km),
+        null(arrival.azimuth_deg),
+        null(arrival.residual_s),
+        null(arrival.weight),
+    )
+
+
+def _magnitude_values(magnitude: Magnitude) -> tuple[Any, ...]:
+    return (
+        float(magnitude.value),
+        magnitude.magnitude_type,
+        null(magnitude.uncertainty),
+        int(magnitude.n_stations),
+    )
+
+
+def _station_values(station: StationMagnitude) -> tuple[Any, ...]:
+    return (
+        station.magnitude_type,
+        float(station.value),
+        null(station.amplitude_mm),
+        null(station.distance_km),
+    )
+
+
+@dataclass(slots=True)
+class NewRevision:
+    """A revision about to be written: of which event, what it says, and why."""
+
+    event_key: int
+    revision: int
+    event: Event
+    content: str
+    reason: str
+    actor: str
+    review_state: ReviewState = "automatic"
+
+
+def insert_revisions(write: Write, revisions: Sequence[NewRevision]) -> None:
+    """Write revisions with origins, arrivals and magnitudes of their own, as current ones."""
+    if not revisions:
+        return
+    now, run = write.stamp_ns(), write.run_key()
+    pick_keys = iter(find_or_add(write, [p for r in revisions for p in r.event.picks]))
+    origin_keys = write.new_ids(schema.origin, len(revisions))
+    sized = [r for r in revisions if r.event.preferred_magnitude is not None]
+    magnitude_keys = dict(
+        zip(map(id, sized), write.new_ids(schema.magnitude, len(sized)), strict=True)
+    )
+    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    revision_keys = write.new_ids(schema.event_revision, len(revisions))
+    for key, origin_key, new in zip(revision_keys, origin_keys, revisions, strict=True):
+        event = new.event
+        origin, magnitude = event.preferred_origin, event.preferred_magnitude
+        magnitude_key = magnitude_keys.get(id(new))
+        values = dict(zip(_ORIGIN_NAMES, _origin_values(origin), strict=True))
+        rows["origin"].append({"id": origin_key, "event": new.event_key, "run": run, **values})
+        rows["arrival"] += _arrival_rows(origin_key, origin, pick_keys)
+        if magnitude is not None and magnitude_key is not None:
+            rows["magnitude"].append(
+                {"id": magnitude_key, "event": new.event_key, "run": run}
+                | dict(
+                    zip(
+                        ("value", "type", "uncertainty", "n_stations"),
+                        _magnitude_values(magnitude),
+                        strict=True,
+                    )
+                )
+            )
+            rows["station_magnitude"] += _station_rows(write, magnitude_key, magnitude)
+        rows["event_revision"].append(
+            {
+                "id": key,
+                "event": new.event_key,
+                "revision": new.revision,
+                "valid_from": now,
+                "valid_to": None,
+                "origin": origin_key,
+                "magnitude": magnitude_key,
+                "time_ns": values["time_ns"],
+                "cell": cell_of(origin.latitude, origin.longitude),
+                "magnitude_value": None if magnitude is None else float(magnitude.value),
+                "content": new.content,
+                "event_type": event.event_type,
+                "review_state": new.review_state,
+                "is_withdrawn": False,
+                "probability": _optional(event.probability),
+                "reasons": json.dumps(list(event.reasons)),
+                "reason": new.reason,
+                "actor": new.actor,
+                "run": run,
+            }
+        )
+    for name in ("origin", "arrival", "magnitude", "station_magnitude", "event_revision"):
+        write.insert(schema.metadata.tables[name], rows[name])
+
+
+def _arrival_rows(
+    origin_key: int, origin: Origin, pick_keys: Iterator[int]
+) -> list[dict[str, Any]]:
+    names = ("distance_km", "azimuth_deg", "residual_s", "weight")
+    return [
+        {"origin": origin_key, "position": position, "pick": next(pick_keys)}
+        | dict(zip(names, _arrival_values(arrival), strict=True))
+        for position, arrival in enumerate(origin.arrivals)
+    ]
+
+
+def _station_rows(write: Write, magnitude_key: int, magnitude: Magnitude) -> list[dict[str, Any]]:
+    names = ("type", "value", "amplitude_mm", "distance_km")
+    return [
+        {
+            "magnitude": magnitude_key,
+            "position": position,
+            "stream": write.stream(station.seed_id.stream_id),
+            "component": station.seed_id.component,
+        }
+        | dict(zip(names, _station_values(station), strict=True))
+        for position, station in enumerate(magnitude.station_magnitudes)
+    ]
+
+
+def revise(
+    write: Write,
+    held: Sequence[Held],
+    *,
+    reason: str,
+    actor: str,
+    review_state: ReviewState | None = None,
+    is_withdrawn: bool = False,
+) -> None:
+    """Write revisions that keep origin and magnitude and change only how the event is judged."""
+    if not held:
+        return
+    now, run = write.stamp_ns(), write.run_key()
+    end_revisions(write, [one.revision_key for one in held])
+    keys = write.new_ids(schema.event_revision, len(held))
+    write.insert(
+        schema.event_revision,
+        [
+            {
+                "id": key,
+                "event": one.event_key,
+                "revision": one.revision + 1,
+                "valid_from": now,
+                "valid_to": None,
+                "origin": one.origin_key,
+                "magnitude": one.magnitude_key,
+                "time_ns": one.time_ns,
+                "cell": one.cell,
+                "magnitude_value": one.magnitude_value,
+                "content": one.content,
+                "event_type": one.event_type,
+                "review_state": review_state or one.review_state,
+                "is_withdrawn": is_withdrawn,
+                "probability": one.probability,
+                "reasons": one.reasons,
+                "reason": reason,
+                "actor": actor,
+                "run": run,
+            }
+            for key, one in zip(keys, held, strict=True)
+        ],
+    )
+
+
+def end_revisions(write: Write, keys: Iterable[int]) -> None:
+    """Make rows of `event_revision` no longer current."""
+    table = schema.event_revision
+    for batch in batched(sorted(keys), BATCH):
+        write.connection.execute(
+            update(table).where(table.c.id.in_(batch)).values(valid_to=write.stamp_ns())
+        )
+
+
+def load_events(connection: Connection, revision_keys: Sequence[int]) -> list[Event]:
+    """Read whole events by their revisions' rows, in the order asked."""
+    revision, origin, event, run = (
+        schema.event_revision, schema.origin, schema.event, schema.run,
+    )  # fmt: skip
+    reader = PickReader(connection)
+    query = (
+        select(
+            revision.c.id, revision.c.origin, revision.c.magnitude, revision.c.revision,
+            revision.c.event_type, revision.c.review_state, revision.c.probability,
+            revision.c.valid_from, revision.c.reasons, event.c.event_id, run.c.run_id,
+            *(origin.c[name] for name in _ORIGIN_NAMES),
+        )
+        .join(origin, origin.c.id == revision.c.origin)
+        .join(event, event.c.id == revision.c.event)
+        .join(run, run.c.id == revision.c.run)
+    )  # fmt: skip
+    loaded: dict[int, Event] = {}
+    for batch in batched(revision_keys, BATCH):
+        rows = connection.execute(query.where(revision.c.id.in_(batch))).all()
+        arrivals = load_arrivals(connection, reader, [row[1] for row in rows])
+        magnitudes = _load_magnitudes(connection, reader, [row[2] for row in rows if row[2]])
+        for row in rows:
+            loaded[row[0]] = Event(
+                preferred_origin=_origin(row[11:], arrivals.get(row[1], [])),
+                preferred_magnitude=magnitudes.get(row[2]),
+                event_id=row[9],
+                revision=row[3],
+                event_type=row[4],
+                review_state=row[5],
+                probability=row[6],
+                valid_from=from_ns(row[7]),
+                run=row[10],
+                reasons=tuple(json.loads(row[8])),
+            )
+    return [loaded[key] for key in revision_keys]
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value  # one NaN object, so that equal events are equal
+
+
+def _origin(row: Sequence[Any], arrivals: Iterable[Arrival]) -> Origin:
+    numbers = [_number(value) for value in row[4:19]]
+    return Origin(
+        time=from_ns(row[0]),
+        latitude=row[1],
+        longitude=row[2],
+        depth_km=_number(row[3]),
+        time_uncertainty_s=numbers[0],
+        covariance_km2=(
+            numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6],
+        ),
+        ellipse_km=(numbers[7], numbers[8]),
+        ellipse_azimuth_deg=numbers[9],
+        depth_interval_km=(numbers[10], numbers[11]),
+        rms_s=numbers[12],
+        azimuthal_gap_deg=numbers[13],
+        nearest_station_km=numbers[14],
+        n_stations=row[19],
+        n_phases=row[20],
+        quality=row[21],
+        method=row[22],
+        velocity_model=row[23],
+        arrivals=tuple(arrivals),
+    )  # fmt: skip
+
+
+def load_arrivals(
+    connection: Connection, reader: PickReader, origin_keys: Sequence[int]
+) -> dict[int, list[Arrival]]:
+    """Read the arrivals of origins, in their order."""
+    table = schema.arrival
+    query = select(
+        *PICK_COLUMNS, table.c.origin, table.c.distance_km, table.c.azimuth_deg,
+        table.c.residual_s, table.c.weight,
+    ).join(schema.pick, schema.pick.c.id == table.c.pick)  # fmt: skip
+    found: dict[int, list[Arrival]] = defaultdict(list)
+    for batch in batched(origin_keys, BATCH):
+        rows = connection.execute(
+            query.where(table.c.origin.in_(batch)).order_by(table.c.origin, table.c.position)
+        )
+        for row in rows:
+            found[row[12]].append(
+                Arrival(
+                    reader.pick(row),
+                    _number(row[13]),
+                    _number(row[14]),
+                    _number(row[15]),
+                    _number(row[16]),
+                )
+            )
+    return found
+
+
+def _load_magnitudes(
+    connection: Connection, reader: PickReader, keys: Sequence[int]
+) -> dict[int, Magnitude]:
+    table, station = schema.magnitude, schema.station_magnitude
+    stations: dict[int, list[StationMagnitude]] = defaultdict(list)
+    rows = connection.execute(
+        select(station)
+        .where(station.c.magnitude.in_(keys))
+        .order_by(station.c.magnitude, station.c.position)
+    )
+    for row in rows:
+        seed_id = reader.seed_id(row.stream, row.component)
+        stations[row.magnitude].append(
+            StationMagnitude(
+                seed_id, row.type, row.value, _number(row.amplitude_mm), _number(row.distance_km)
+            )
+        )
+    found = connection.execute(select(table).where(table.c.id.in_(keys)))
+    return {
+        row.id: Magnitude(
+            row.value, row.type, _number(row.uncertainty), row.n_stations, tuple(stations[row.id])
+        )
+        for row in found
+    }

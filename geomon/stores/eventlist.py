@@ -1,0 +1,181 @@
+"""Answers of the catalogue: events and picks as sequences that also make tables."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from datetime import datetime
+from itertools import batched
+from typing import TYPE_CHECKING, overload
+
+from geomon.events import Event, Pick
+
+if TYPE_CHECKING:
+    from obspy.core.event import Catalog as ObspyCatalog
+    from pandas import DataFrame
+
+_CHUNK = 500
+"""Whole events held in memory at a time while iterating."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventSummary:
+    """One line of the catalogue: an event without its arrivals; None is unknown, never NaN.
+
+    The fields, in this order, are the columns of every table made of events. Uncertainties are one
+    standard deviation; the ellipse and the depth interval hold 68 %.
+    """
+
+    event_id: str
+    time: datetime
+    latitude: float
+    longitude: float
+    depth_km: float | None
+    magnitude: float | None
+    magnitude_type: str | None
+    magnitude_uncertainty: float | None
+    n_stations: int
+    n_phases: int
+    rms_s: float | None
+    azimuthal_gap_deg: float | None
+    nearest_station_km: float | None
+    ellipse_major_km: float | None
+    ellipse_minor_km: float | None
+    ellipse_azimuth_deg: float | None
+    depth_low_km: float | None
+    depth_high_km: float | None
+    time_uncertainty_s: float | None
+    quality: str
+    event_type: str
+    review_state: str
+    probability: float | None
+    revision: int
+    updated: datetime
+    catalog: str
+
+
+EVENT_COLUMNS = tuple(field.name for field in fields(EventSummary))
+
+PICK_COLUMNS = (
+    "network", "station", "location", "channel", "phase", "time", "probability", "uncertainty_s",
+    "snr", "amplitude", "polarity", "picker", "event_id",
+)  # fmt: skip
+
+
+class EventList(Sequence[Event]):
+    """Events of one query, in its order.
+
+    Summaries are held; whole events, with arrivals and station magnitudes, are read when asked
+    for, so that iterating over a large answer needs little memory. The events are those of the
+    moment of the query, whatever is written since.
+
+    Parameters
+    ----------
+    summaries : sequence of EventSummary
+        One a event.
+    keys : sequence of int
+        What `load` knows each event by.
+    load : callable
+        Reads whole events by their keys.
+    agency : str
+        Agency id for QuakeML.
+    """
+
+    def __init__(
+        self,
+        summaries: Sequence[EventSummary],
+        keys: Sequence[int],
+        load: Callable[[Sequence[int]], list[Event]],
+        agency: str = "geomon",
+    ) -> None:
+        self.summaries = tuple(summaries)
+        self.agency = agency
+        self._keys = tuple(keys)
+        self._load = load
+
+    def __len__(self) -> int:
+        return len(self.summaries)
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+    @overload
+    def __getitem__(self, index: slice) -> "EventList": ...
+    def __getitem__(self, index: int | slice) -> "Event | EventList":
+        if isinstance(index, slice):
+            return EventList(self.summaries[index], self._keys[index], self._load, self.agency)
+        return self._load([self._keys[index]])[0]
+
+    def __iter__(self) -> Iterator[Event]:
+        for keys in batched(self._keys, _CHUNK):
+            yield from self._load(keys)
+
+    def __repr__(self) -> str:
+        return f"EventList({len(self)} events)"
+
+    @property
+    def event_ids(self) -> tuple[str, ...]:
+        """The events' ids, in order."""
+        return tuple(summary.event_id for summary in self.summaries)
+
+    def to_pandas(self) -> "DataFrame":
+        """Return one row an event, columns as in `EventSummary`; times are UTC, unknown is NaN."""
+        import pandas as pd
+
+        rows = [astuple(summary) for summary in self.summaries]
+        frame = pd.DataFrame(rows, columns=list(EVENT_COLUMNS))
+        for name in ("time", "updated"):
+            frame[name] = pd.to_datetime(frame[name], utc=True)
+        return frame
+
+    def to_obspy(self) -> "ObspyCatalog":
+        """Return an ObsPy catalogue that holds all geomon knows of the events."""
+        from geomon.stores.quakeml import to_obspy
+
+        return to_obspy(self, agency=self.agency)
+
+
+class PickList(list[Pick]):
+    """Picks of one query, in (time, stream, phase) order.
+
+    Parameters
+    ----------
+    picks : iterable of Pick
+        The picks.
+    events : callable
+        Returns, for each pick, the id of the event that uses it, or an empty text.
+    """
+
+    def __init__(self, picks: Iterable[Pick], events: Callable[[], list[str]]) -> None:
+        super().__init__(picks)
+        self._events = events
+
+    def event_ids(self) -> list[str]:
+        """Return, for each pick, the id of the event that uses it now, or an empty text."""
+        return self._events()
+
+    def rows(self) -> list[tuple[object, ...]]:
+        """Return one tuple a pick, in the order of `PICK_COLUMNS`."""
+        return [
+            (
+                pick.seed_id.network,
+                pick.seed_id.station,
+                pick.seed_id.location,
+                pick.seed_id.channel,
+                pick.phase,
+                pick.time,
+                pick.probability,
+                pick.uncertainty_s,
+                pick.snr,
+                pick.amplitude,
+                pick.polarity,
+                pick.picker,
+                event_id,
+            )
+            for pick, event_id in zip(self, self.event_ids(), strict=True)
+        ]
+
+    def to_pandas(self) -> "DataFrame":
+        """Return one row a pick, columns as `PICK_COLUMNS`; times are UTC."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.rows(), columns=list(PICK_COLUMNS))
+        frame["time"] = pd.to_datetime(frame["time"], utc=True)
+        return frame

@@ -1,0 +1,286 @@
+"""First tables.
+
+A frozen copy of what `geomon.stores.schema` was then: later versions change tables from here.
+"""
+
+from alembic import op
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    insert,
+    text,
+)
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+_Key = BigInteger().with_variant(Integer(), "sqlite")  # SQLite's row id must be spelt INTEGER
+_CURRENT = text("valid_to IS NULL")
+
+
+def _run() -> Column[int]:
+    return Column("run", _Key, ForeignKey("run.id"), nullable=False)
+
+
+clock = Table(
+    "clock",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("last_ns", BigInteger, nullable=False),
+)
+
+Table(
+    "run",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=False),
+    Column("run_id", String(80), nullable=False, unique=True),
+    Column("kind", String(32), nullable=False),
+    Column("started_ns", BigInteger, nullable=False),
+    Column("finished_ns", BigInteger),
+    Column("code_version", String(64), nullable=False),
+    Column("config_hash", String(64), nullable=False),
+    Column("picker", String(160), nullable=False),
+    Column("data_version", String(64), nullable=False),
+)
+
+Table(
+    "stream",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=False),
+    Column("network", String(8), nullable=False),
+    Column("station", String(8), nullable=False),
+    Column("location", String(8), nullable=False),
+    Column("band_instrument", String(2), nullable=False),
+    UniqueConstraint("network", "station", "location", "band_instrument"),
+)
+
+Table(
+    "picker",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=False),
+    Column("name", String(160), nullable=False, unique=True),
+)
+
+pick = Table(
+    "pick",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=False),
+    Column("stream", _Key, ForeignKey("stream.id"), nullable=False),
+    Column("component", String(1), nullable=False),
+    Column("phase", String(8), nullable=False),
+    Column("time_ns", BigInteger, nullable=False),
+    Column("probability", Double),
+    Column("uncertainty_s", Double),
+    Column("snr", Double),
+    Column("amplitude", Double),
+    Column("polarity", String(16), nullable=False),
+    Column("picker", _Key, ForeignKey("picker.id"), nullable=False),
+    Column("mode", String(16), nullable=False),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("valid_to", BigInteger),
+    _run(),
+)
+Index(
+    "uq_pick_current",
+    pick.c.stream,
+    pick.c.time_ns,
+    pick.c.phase,
+    pick.c.picker,
+    unique=True,
+    sqlite_where=_CURRENT,
+    postgresql_where=_CURRENT,
+)
+Index("ix_pick_time_ns", pick.c.time_ns)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=False),
+    Column("event_id", String(64), nullable=False, unique=True),
+    Column("catalog", String(64), nullable=False),
+    Column("owner_ns", BigInteger, nullable=False),
+    Column("merged_into", _Key, ForeignKey("event.id")),
+    _run(),
+)
+Index("ix_event_owner", event.c.catalog, event.c.owner_ns)
+
+Table(
+    "origin",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=False),
+    Column("event", _Key, ForeignKey("event.id"), nullable=False, index=True),
+    Column("time_ns", BigInteger, nullable=False),
+    Column("latitude", Double, nullable=False),
+    Column("longitude", Double, nullable=False),
+    Column("depth_km", Double),
+    Column("time_uncertainty_s", Double),
+    Column("cov_ee", Double),
+    Column("cov_en", Double),
+    Column("cov_ed", Double),
+    Column("cov_nn", Double),
+    Column("cov_nd", Double),
+    Column("cov_dd", Double),
+    Column("ellipse_major_km", Double),
+    Column("ellipse_minor_km", Double),
+    Column("ellipse_azimuth_deg", Double),
+    Column("depth_low_km", Double),
+    Column("depth_high_km", Double),
+    Column("rms_s", Double),
+    Column("azimuthal_gap_deg", Double),
+    Column("nearest_station_km", Double),
+    Column("n_stations", Integer, nullable=False),
+    Column("n_phases", Integer, nullable=False),
+    Column("quality", String(1), nullable=False),
+    Column("method", String(160), nullable=False),
+    Column("velocity_model", String(160), nullable=False),
+    _run(),
+)
+
+Table(
+    "arrival",
+    metadata,
+    Column("origin", _Key, ForeignKey("origin.id"), primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("pick", _Key, ForeignKey("pick.id"), nullable=False, index=True),
+    Column("distance_km", Double),
+    Column("azimuth_deg", Double),
+    Column("residual_s", Double),
+    Column("weight", Double),
+    sqlite_with_rowid=False,
+)
+
+Table(
+    "magnitude",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=False),
+    Column("event", _Key, ForeignKey("event.id"), nullable=False, index=True),
+    Column("value", Double, nullable=False),
+    Column("type", String(16), nullable=False),
+    Column("uncertainty", Double),
+    Column("n_stations", Integer, nullable=False),
+    _run(),
+)
+
+Table(
+    "station_magnitude",
+    metadata,
+    Column("magnitude", _Key, ForeignKey("magnitude.id"), primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("stream", _Key, ForeignKey("stream.id"), nullable=False),
+    Column("component", String(1), nullable=False),
+    Column("type", String(16), nullable=False),
+    Column("value", Double, nullable=False),
+    Column("amplitude_mm", Double),
+    Column("distance_km", Double),
+    sqlite_with_rowid=False,
+)
+
+event_revision = Table(
+    "event_revision",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=False),
+    Column("event", _Key, ForeignKey("event.id"), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("valid_from", BigInteger, nullable=False),
+    Column("valid_to", BigInteger),
+    Column("origin", _Key, ForeignKey("origin.id"), nullable=False, index=True),
+    Column("magnitude", _Key, ForeignKey("magnitude.id")),
+    # Copies of the origin and magnitude, so that one index answers one question.
+    Column("time_ns", BigInteger, nullable=False),
+    Column("cell", Integer, nullable=False),
+    Column("magnitude_value", Double),
+    Column("content", String(64), nullable=False),
+    Column("event_type", String(64), nullable=False),
+    Column("review_state", String(16), nullable=False),
+    Column("is_withdrawn", Boolean, nullable=False),
+    Column("probability", Double),
+    Column("reasons", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", String(160), nullable=False),
+    _run(),
+    UniqueConstraint("event", "revision"),
+)
+for _name, _columns, _unique in (
+    ("uq_event_revision_current", (event_revision.c.event,), True),
+    ("ix_event_revision_cell", (event_revision.c.cell, event_revision.c.time_ns), False),
+    ("ix_event_revision_time", (event_revision.c.time_ns,), False),
+    (
+        "ix_event_revision_magnitude",
+        (event_revision.c.magnitude_value, event_revision.c.time_ns),
+        False,
+    ),
+    ("ix_event_revision_updated", (event_revision.c.valid_from,), False),
+):
+    Index(_name, *_columns, unique=_unique, sqlite_where=_CURRENT, postgresql_where=_CURRENT)
+Index("ix_event_revision_history", event_revision.c.time_ns, event_revision.c.valid_to)
+
+Table(
+    "event_alias",
+    metadata,
+    Column("alias", String(255), primary_key=True),
+    Column("event", _Key, ForeignKey("event.id"), nullable=False, index=True),
+    _run(),
+)
+
+Table(
+    "ledger",
+    metadata,
+    Column("product", String(16), primary_key=True),
+    Column("key", String(40), primary_key=True),
+    Column("start_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("end_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", String(64), nullable=False),
+    Column("input_hash", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("n_items", BigInteger, nullable=False),
+    Column("seconds", Double),
+    Column("updated_ns", BigInteger, nullable=False),
+    Column("lease_until_ns", BigInteger),
+    _run(),
+)
+
+Table(
+    "gap",
+    metadata,
+    Column("key", String(40), primary_key=True),
+    Column("start_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("end_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("n_asked", Integer, nullable=False),
+    Column("first_asked_ns", BigInteger, nullable=False),
+    Column("asked_ns", BigInteger, nullable=False),
+    _run(),
+)
+
+
+def upgrade() -> None:
+    """Make all tables, and the clock's one row."""
+    metadata.create_all(op.get_bind())
+    op.execute(insert(clock).values(id=1, last_ns=0))
+
+
+def downgrade() -> None:
+    """Drop all tables."""
+    metadata.drop_all(op.get_bind())

@@ -1,0 +1,288 @@
+"""What can be asked of the catalogue's events, and the SQL that answers it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
+
+from geomon.errors import DataError
+from geomon.stores.eventlist import EventSummary
+from geomon.stores.schema import event, magnitude, origin
+from geomon.stores.schema import event_revision as revision
+from geomon.times import from_ns, parse_time, to_ns
+
+OWN = "geomon"
+"""Name of the catalogue that holds what geomon finds itself."""
+
+type Time = datetime | str | int
+"""A UTC-aware `datetime`, ISO 8601 text, or nanoseconds since 1970."""
+
+type Order = Literal["time", "-time", "magnitude", "-magnitude"]
+
+_MAX_CELLS = 400
+"""Boxes of more one-degree cells than this are looked up by time or magnitude instead."""
+_FEW = 5000
+"""So few large events are sorted rather than found by walking through time."""
+
+
+def as_ns(time: Time) -> int:
+    """Return a time as nanoseconds since 1970 UTC.
+
+    Raises
+    ------
+    DataError
+        If a text is no time or a `datetime` has no time zone.
+    """
+    if isinstance(time, str):
+        return parse_time(time)
+    return to_ns(time) if isinstance(time, datetime) else int(time)
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """Distances from a point, in degrees of arc, both ends included."""
+
+    latitude: float
+    longitude: float
+    max_radius_deg: float
+    min_radius_deg: float = 0.0
+
+    def contains(self, latitude: float, longitude: float) -> bool:
+        """Tell whether a place lies within the radii."""
+        phi_1, phi_2 = math.radians(self.latitude), math.radians(latitude)
+        half_lon = math.radians(longitude - self.longitude) / 2
+        haversine = (
+            math.sin((phi_2 - phi_1) / 2) ** 2
+            + math.cos(phi_1) * math.cos(phi_2) * math.sin(half_lon) ** 2
+        )
+        distance_deg = math.degrees(2 * math.asin(min(1.0, math.sqrt(haversine))))
+        return self.min_radius_deg <= distance_deg <= self.max_radius_deg
+
+    def box(self) -> tuple[float, float, float, float]:
+        """Return west, south, east, north around the circle."""
+        south = max(self.latitude - self.max_radius_deg, -90.0)
+        north = min(self.latitude + self.max_radius_deg, 90.0)
+        if south <= -90 or north >= 90:
+            return (-180.0, south, 180.0, north)
+        ratio = math.sin(math.radians(self.max_radius_deg)) / math.cos(math.radians(self.latitude))
+        half_deg = math.degrees(math.asin(ratio)) + 1e-9 if ratio < 1 else 180.0
+        if half_deg >= 180:
+            return (-180.0, south, 180.0, north)
+        west, east = self.longitude - half_deg, self.longitude + half_deg
+        return (_wrapped(west), south, _wrapped(east), north)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventQuery:
+    """Conditions on events, all of which must hold; the arguments of `Catalog.events`."""
+
+    start: Time | None = None
+    end: Time | None = None
+    bbox: tuple[float, float, float, float] | None = None
+    circle: Circle | None = None
+    min_magnitude: float | None = None
+    max_magnitude: float | None = None
+    magnitude_type: str | None = None
+    min_depth_km: float | None = None
+    max_depth_km: float | None = None
+    event_type: str | None = None
+    event_ids: Sequence[str] | None = None
+    updated_after: Time | None = None
+    as_of: Time | None = None
+    catalog: str | None = OWN
+    include_rejected: bool = False
+    order_by: Order = "time"
+    limit: int | None = None
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if self.bbox is not None:
+            _check_box(self.bbox)
+        if self.limit is not None and self.limit < 0:
+            msg = f"limit {self.limit} is negative"
+            raise DataError(msg)
+        if self.offset < 0:
+            msg = f"offset {self.offset} is negative"
+            raise DataError(msg)
+
+
+def _check_box(bbox: tuple[float, float, float, float]) -> None:
+    west, south, east, north = bbox
+    if not (-180 <= west <= 180 and -180 <= east <= 180):
+        msg = f"box {bbox}: west and east must lie in [-180, 180]"
+        raise DataError(msg)
+    if not -90 <= south <= north <= 90:
+        msg = f"box {bbox}: needs -90 <= south <= north <= 90"
+        raise DataError(msg)
+
+
+_SUMMARY = (
+    revision.c.id, event.c.event_id, origin.c.time_ns, origin.c.latitude, origin.c.longitude,
+    origin.c.depth_km, magnitude.c.value, magnitude.c.type, magnitude.c.uncertainty,
+    origin.c.n_stations, origin.c.n_phases, origin.c.rms_s, origin.c.azimuthal_gap_deg,
+    origin.c.nearest_station_km, origin.c.ellipse_major_km, origin.c.ellipse_minor_km,
+    origin.c.ellipse_azimuth_deg, origin.c.depth_low_km, origin.c.depth_high_km,
+    origin.c.time_uncertainty_s, origin.c.quality, revision.c.event_type,
+    revision.c.review_state, revision.c.probability, revision.c.revision, revision.c.valid_from,
+    event.c.catalog,
+)  # fmt: skip
+
+
+def find(connection: Connection, query: EventQuery) -> list[tuple[int, EventSummary]]:
+    """Return the revision row and summary of every event asked for, in the order asked for."""
+    statement = _filtered(
+        select(*_SUMMARY)
+        .join(event, event.c.id == revision.c.event)
+        .join(origin, origin.c.id == revision.c.origin)
+        .outerjoin(magnitude, magnitude.c.id == revision.c.magnitude),
+        query,
+    )
+    statement = statement.order_by(*_order(connection, query))
+    if query.circle is None:
+        if query.limit is not None:
+            statement = statement.limit(query.limit)
+        if query.offset:
+            statement = statement.offset(query.offset)
+            if query.limit is None:
+                statement = statement.limit(2**62)  # SQLite knows no OFFSET without LIMIT
+    found = [(row[0], _summary(row)) for row in connection.execute(statement)]
+    if query.circle is None:
+        return found
+    circle = query.circle
+    inside = [pair for pair in found if circle.contains(pair[1].latitude, pair[1].longitude)]
+    end = None if query.limit is None else query.offset + query.limit
+    return inside[query.offset : end]
+
+
+def count(connection: Connection, query: EventQuery) -> int:
+    """Return how many events match, before limit and offset."""
+    if query.circle is not None:
+        return len(find(connection, _without_page(query)))
+    statement = _filtered(
+        select(func.count())
+        .select_from(revision)
+        .join(event, event.c.id == revision.c.event)
+        .join(origin, origin.c.id == revision.c.origin)
+        .outerjoin(magnitude, magnitude.c.id == revision.c.magnitude),
+        query,
+    )
+    return connection.scalar(statement) or 0
+
+
+def _without_page(query: EventQuery) -> EventQuery:
+    return replace(query, limit=None, offset=0)
+
+
+def _summary(row: Row[Any]) -> EventSummary:
+    values: list[Any] = [row[1], from_ns(row[2]), *row[3:25], from_ns(row[25]), row[26]]
+    return EventSummary(*values)
+
+
+def current_or_as_of(as_of: Time | None) -> ColumnElement[bool]:
+    """Return the condition that a revision is valid now, or was at an instant."""
+    if as_of is None:
+        return revision.c.valid_to.is_(None)
+    instant = as_ns(as_of)
+    return (revision.c.valid_from <= instant) & or_(
+        revision.c.valid_to.is_(None), revision.c.valid_to > instant
+    )
+
+
+def _filtered(statement: Select[Any], query: EventQuery) -> Select[Any]:
+    conditions: list[ColumnElement[bool]] = [
+        current_or_as_of(query.as_of),
+        revision.c.is_withdrawn.is_(False),
+    ]
+    if query.catalog is not None:
+        conditions.append(event.c.catalog == query.catalog)
+    if not query.include_rejected:
+        conditions.append(revision.c.review_state != "rejected")
+    if query.start is not None:
+        conditions.append(revision.c.time_ns >= as_ns(query.start))
+    if query.end is not None:
+        conditions.append(revision.c.time_ns < as_ns(query.end))
+    if query.event_ids is not None:
+        conditions.append(event.c.event_id.in_(list(query.event_ids)))
+    if query.updated_after is not None:
+        conditions.append(revision.c.valid_from > as_ns(query.updated_after))
+    if query.event_type is not None:
+        conditions.append(revision.c.event_type == query.event_type)
+    if query.min_magnitude is not None:
+        conditions.append(revision.c.magnitude_value >= query.min_magnitude)
+    if query.max_magnitude is not None:
+        conditions.append(revision.c.magnitude_value <= query.max_magnitude)
+    if query.magnitude_type is not None:
+        conditions.append(func.lower(magnitude.c.type) == query.magnitude_type.lower())
+    if query.min_depth_km is not None:
+        conditions.append(origin.c.depth_km >= query.min_depth_km)
+    if query.max_depth_km is not None:
+        conditions.append(origin.c.depth_km <= query.max_depth_km)
+    if query.bbox is not None:
+        conditions += _in_box(query.bbox)
+    if query.circle is not None:
+        conditions += _in_box(query.circle.box())
+    return statement.where(*conditions)
+
+
+def _in_box(bbox: tuple[float, float, float, float]) -> list[ColumnElement[bool]]:
+    west, south, east, north = bbox
+    latitude, longitude = origin.c.latitude, origin.c.longitude
+    conditions: list[ColumnElement[bool]] = [latitude >= south, latitude <= north]
+    if west == -180 and east == 180:
+        pass
+    elif west <= east:
+        inside: ColumnElement[bool] = (longitude >= west) & (longitude <= east)
+        if west == -180 or east == 180:  # one meridian, two names
+            inside = or_(inside, longitude == -west if west == -180 else longitude == -east)
+        conditions.append(inside)
+    else:
+        conditions.append(or_(longitude >= west, longitude <= east))
+    cells = _cells(bbox)
+    if cells is not None:
+        conditions.append(revision.c.cell.in_(cells))
+    return conditions
+
+
+def _cells(bbox: tuple[float, float, float, float]) -> list[int] | None:
+    """Return the one-degree cells a box touches; None when there are too many."""
+    west, south, east, north = bbox
+    if west == -180 and east == 180:
+        return None
+    first, last = math.floor(west + 180), math.floor(east + 180)
+    n_columns = last - first + 1 if west <= east else last + 360 - first + 1
+    rows = range(min(math.floor(south) + 90, 179), min(math.floor(north) + 90, 179) + 1)
+    if n_columns * len(rows) > _MAX_CELLS:
+        return None
+    columns = sorted({(first + i) % 360 for i in range(n_columns)})
+    return [row * 360 + column for row in rows for column in columns]
+
+
+def _order(connection: Connection, query: EventQuery) -> list[Any]:
+    time: ColumnElement[int] = revision.c.time_ns
+    key = revision.c.event
+    if query.order_by == "magnitude":
+        return [revision.c.magnitude_value.asc().nulls_last(), time, key]
+    if query.order_by == "-magnitude":
+        size = revision.c.magnitude_value.desc()
+        return [size if query.min_magnitude is not None else size.nulls_last(), time.desc(), key]
+    if _has_few_large(connection, query):
+        time = time + 0  # an expression: the database must not walk through time to spare a sort
+    return [time, key] if query.order_by == "time" else [time.desc(), key.desc()]
+
+
+def _has_few_large(connection: Connection, query: EventQuery) -> bool:
+    if query.min_magnitude is None or query.as_of is not None:
+        return False
+    large = (
+        select(revision.c.id)
+        .where(revision.c.valid_to.is_(None), revision.c.magnitude_value >= query.min_magnitude)
+        .limit(_FEW)
+    )
+    return (connection.scalar(select(func.count()).select_from(large.subquery())) or 0) < _FEW
+
+
+def _wrapped(longitude: float) -> float:
+    return (longitude + 180) % 360 - 180

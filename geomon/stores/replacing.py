@@ -1,0 +1,279 @@
+"""Replace the automatic events of a tile by new ones, keeping identity and history."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import batched
+
+from sqlalchemy import Connection, select, update
+
+from geomon.events import Event
+from geomon.ids import StreamId
+from geomon.stores import schema
+from geomon.stores.database import Write, stream_ids
+from geomon.stores.event_rows import (
+    Held,
+    NewRevision,
+    content_of,
+    end_revisions,
+    insert_revisions,
+    new_event_id,
+    revise,
+)
+from geomon.stores.matching import Solution, match, sharing
+from geomon.stores.pick_rows import BATCH
+from geomon.stores.queries import OWN
+from geomon.stores.reviewing import select_held
+from geomon.times import TimeSpan, to_ns
+
+_EDGE_S = 60.0
+"""How far beyond its tile an event may have been found before."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventsChange:
+    """Ids of the events a replacement made, revised, withdrew and left as they were."""
+
+    created: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+
+
+def replace_events(write: Write, span: TimeSpan, events: Sequence[Event]) -> EventsChange:
+    """Make `events` the automatic events of a tile; see `Catalog.replace_events`."""
+    new = sorted(((content_of(event), event) for event in events), key=lambda pair: pair[0])
+    new = [pair for i, pair in enumerate(new) if i == 0 or pair[0] != new[i - 1][0]]
+    held = _held_near(write.connection, span)
+    same, new, held = _identical(span, new, held)
+    known = _solutions(write.connection, span, held)
+    wanted = [_solution(content, event) for content, event in new]
+    pairs = match(wanted, known)
+    created = [index for index in range(len(new)) if index not in pairs]
+    stands = [held[k] for k in pairs.values() if held[k].review_state != "automatic"]
+    updated = [
+        (new[n], held[k]) for n, k in sorted(pairs.items()) if held[k].review_state == "automatic"
+    ]
+    matched = set(pairs.values())
+    lost = [
+        k
+        for k, one in enumerate(held)
+        if k not in matched
+        and span.contains(one.owner_ns)
+        and one.review_state == "automatic"
+        and not one.is_withdrawn
+    ]
+    made = _create(write, span, [new[index] for index in created])
+    really_updated = _update(write, span, updated)
+    revise(
+        write,
+        [held[k] for k in lost],
+        reason="not found again",
+        actor="",
+        is_withdrawn=True,
+    )
+    keys = dict(zip(created, (key for key, _ in made), strict=True))
+    keys |= {n: held[k].event_key for n, k in pairs.items()}
+    _note_merges(write, [(wanted[n], key) for n, key in keys.items()], held, known, lost)
+    revised = {one.event_id for one in really_updated}
+    return EventsChange(
+        tuple(event_id for _, event_id in made),
+        tuple(sorted(revised)),
+        tuple(sorted(held[k].event_id for k in lost)),
+        tuple(
+            sorted(
+                {one.event_id for one in (*same, *stands, *(one for _, one in updated))} - revised
+            )
+        ),
+    )
+
+
+def _held_near(connection: Connection, span: TimeSpan) -> list[Held]:
+    """Return the current revisions of own events owned by the tile or found close to its edges."""
+    wide = span.padded(_EDGE_S)
+    event = schema.event
+    rows = connection.execute(
+        select_held()
+        .where(
+            event.c.catalog == OWN,
+            event.c.merged_into.is_(None),
+            event.c.owner_ns >= wide.start_ns,
+            event.c.owner_ns < wide.end_ns,
+        )
+        .order_by(event.c.id)
+    )
+    return [Held(*row) for row in rows]
+
+
+def _identical(
+    span: TimeSpan, new: list[tuple[str, Event]], held: list[Held]
+) -> tuple[list[Held], list[tuple[str, Event]], list[Held]]:
+    """Set aside the events of the tile that say exactly what they said before."""
+    said = {content for content, _ in new}
+    same = {
+        one.content: one
+        for one in held
+        if one.content in said and span.contains(one.owner_ns) and not one.is_withdrawn
+    }
+    kept = {one.event_key for one in same.values()}
+    return (
+        list(same.values()),
+        [pair for pair in new if pair[0] not in same],
+        [one for one in held if one.event_key not in kept],
+    )
+
+
+def _solution(content: str, event: Event) -> Solution:
+    origin = event.preferred_origin
+    return Solution(
+        content,
+        to_ns(origin.time),
+        origin.latitude,
+        origin.longitude,
+        origin.ellipse_km[0],
+        tuple((p.seed_id.stream_id, p.phase, to_ns(p.time)) for p in event.picks),
+    )
+
+
+def _solutions(connection: Connection, span: TimeSpan, held: Sequence[Held]) -> list[Solution]:
+    """Read what matching needs of events held.
+
+    Closeness alone makes two solutions one event only within the tile: beyond its edges there
+    are other earthquakes of the same swarm, each of which is replaced by its own tile.
+    """
+    if not held:
+        return []
+    origin, arrival, pick = schema.origin, schema.arrival, schema.pick
+    streams = stream_ids(connection)
+    places: dict[int, tuple[float, float, float | None]] = {}
+    picks: dict[int, list[tuple[StreamId, str, int]]] = defaultdict(list)
+    for batch in batched({one.origin_key for one in held}, BATCH):
+        for row in connection.execute(
+            select(
+                origin.c.id, origin.c.latitude, origin.c.longitude, origin.c.ellipse_major_km
+            ).where(origin.c.id.in_(batch))
+        ):
+            places[row[0]] = (row[1], row[2], row[3])
+        for row in connection.execute(
+            select(arrival.c.origin, pick.c.stream, pick.c.phase, pick.c.time_ns)
+            .join(pick, pick.c.id == arrival.c.pick)
+            .where(arrival.c.origin.in_(batch))
+        ):
+            picks[row[0]].append((streams[row[1]], row[2], row[3]))
+    solutions = []
+    for one in held:
+        latitude, longitude, sigma_km = places[one.origin_key]
+        solutions.append(
+            Solution(
+                one.event_id,
+                one.time_ns,
+                latitude,
+                longitude,
+                float("nan") if sigma_km is None else sigma_km,
+                tuple(picks[one.origin_key]),
+                rank=int(one.is_withdrawn),
+                allows="both" if span.contains(one.owner_ns) else "picks",
+            )
+        )
+    return solutions
+
+
+def _owner_ns(span: TimeSpan, event: Event) -> int:
+    """Return the instant of the tile closest to the origin: relocation may leave the tile."""
+    return min(max(to_ns(event.preferred_origin.time), span.start_ns), span.end_ns - 1)
+
+
+def _create(
+    write: Write, span: TimeSpan, new: Sequence[tuple[str, Event]]
+) -> list[tuple[int, str]]:
+    if not new:
+        return []
+    table = schema.event
+    run = write.run_key()
+    keys = write.new_ids(table, len(new))
+    named: list[tuple[int, str]] = []
+    for key, (content, event) in zip(keys, new, strict=True):
+        event_id = new_event_id(event, content)
+        salt: list[str] = []
+        while _is_taken(write.connection, event_id):
+            salt.append(event_id)
+            event_id = new_event_id(event, content, salt)
+        row = {
+            "id": key,
+            "event_id": event_id,
+            "catalog": OWN,
+            "owner_ns": _owner_ns(span, event),
+            "merged_into": None,
+            "run": run,
+        }
+        write.insert(table, [row])
+        named.append((key, event_id))
+    insert_revisions(
+        write,
+        [
+            NewRevision(key, 1, event, content, "found", "")
+            for key, (content, event) in zip(keys, new, strict=True)
+        ],
+    )
+    return named
+
+
+def _is_taken(connection: Connection, event_id: str) -> bool:
+    event = schema.event
+    return connection.scalar(select(event.c.id).where(event.c.event_id == event_id)) is not None
+
+
+def _update(
+    write: Write, span: TimeSpan, pairs: Sequence[tuple[tuple[str, Event], Held]]
+) -> list[Held]:
+    """Give events their new solutions; return those that say something new."""
+    changed = [
+        (content, event, one)
+        for (content, event), one in pairs
+        if content != one.content or one.is_withdrawn
+    ]
+    end_revisions(write, [one.revision_key for _, _, one in changed])
+    insert_revisions(
+        write,
+        [
+            NewRevision(
+                one.event_key,
+                one.revision + 1,
+                event,
+                content,
+                "found again" if one.is_withdrawn else "new solution",
+                "",
+            )
+            for content, event, one in changed
+        ],
+    )
+    table = schema.event
+    for (_, event), one in pairs:
+        owner_ns = _owner_ns(span, event)
+        if owner_ns != one.owner_ns:
+            write.stamp_ns()
+            write.connection.execute(
+                update(table).where(table.c.id == one.event_key).values(owner_ns=owner_ns)
+            )
+    return [one for _, _, one in changed]
+
+
+def _note_merges(
+    write: Write,
+    found: Sequence[tuple[Solution, int]],
+    held: Sequence[Held],
+    known: Sequence[Solution],
+    lost: Sequence[int],
+) -> None:
+    """Let withdrawn events lead to the event that took over at least half of their picks."""
+    if not lost:
+        return
+    gone = [known[k] for k in lost]
+    table = schema.event
+    for solution, key in found:
+        for index in sharing(solution, gone):
+            write.connection.execute(
+                update(table)
+                .where(table.c.id == held[lost[index]].event_key, table.c.merged_into.is_(None))
+                .values(merged_into=key)
+            )
