@@ -81,8 +81,16 @@ class FdsnSource(_Section):
     """Longest silence in the middle of an answer."""
     deadline_s: Annotated[float, Field(gt=0, le=7200)] = 600.0
     """Longest time for one request in all."""
+    min_bytes_per_s: Annotated[float, Field(ge=0)] = 500.0
+    """Slowest answer accepted, on average, once `read_timeout_s` has passed."""
+    max_answer_mb: Annotated[float, Field(gt=0, le=8192)] = 512.0
+    """Largest answer accepted, unpacked, in megabytes (10^6 bytes)."""
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
     """How often one request is tried."""
+    retry_wait_s: Annotated[float, Field(ge=0, le=600)] = 1.0
+    """Mean wait before the second try; it doubles with each further one, up to two minutes."""
+    pause_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    """How long a host is left alone after five failures in a row."""
     max_connections: Annotated[int, Field(ge=1, le=16)] = 3
     """Requests to one host at a time."""
     requests_per_s: Annotated[float, Field(gt=0, le=100)] = 5.0

@@ -1,0 +1,130 @@
+"""What every source of waveforms promises, whatever lies behind it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from geomon.config import Network
+from geomon.ids import SeedId
+from geomon.stations import Stations
+from geomon.times import NS_PER_S, TimeSpan, merged, subtracted
+from geomon.waveforms import Gap, Provenance, Segment
+
+type Outcome = Literal[
+    "data",
+    "nodata",
+    "throttled",
+    "too_large",
+    "auth",
+    "network",
+    "truncated",
+    "not_data",
+    "rejected",
+]
+"""How a request ended.
+
+``data``: all the source has was received whole. ``nodata``: the source says it has nothing (yet).
+``throttled``: asked to come later. ``too_large``: refused even in its smallest piece. ``auth``: not
+allowed. ``network``: no proper answer (refused, timeout, 5xx). ``truncated``: parts arrived
+damaged or cut, and asking again did not mend all. ``not_data``: the answer is no miniSEED.
+``rejected``: the request itself is refused.
+"""
+
+RETRYABLE: frozenset[Outcome] = frozenset(
+    {"nodata", "throttled", "network", "truncated", "not_data"}
+)
+"""Outcomes after which the same request may bring more at a later time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fetched:
+    """What one bounded request brought.
+
+    Attributes
+    ----------
+    outcome : Outcome
+        How the request ended. Segments may be present with any outcome: what arrived sound is
+        kept even when the rest failed.
+    segments : tuple of Segment
+        Sound samples inside the span asked for, in (channel, time) order. Segments of one channel
+        overlap only where the source sent different samples for the same time.
+    provenance : Provenance
+        Source, request, and SHA-256 of the bytes received.
+    n_bytes : int
+        Bytes received.
+    problems : tuple of str
+        One line for each thing that went wrong or was left out.
+    missing : tuple of Gap
+        The spans of every channel asked for that hold no sample.
+    unchecked : tuple of SeedId
+        Channels with records that carry no checksum: a flipped bit there goes unseen.
+    """
+
+    outcome: Outcome
+    segments: tuple[Segment, ...]
+    provenance: Provenance
+    n_bytes: int = 0
+    problems: tuple[str, ...] = ()
+    missing: tuple[Gap, ...] = ()
+    unchecked: tuple[SeedId, ...] = ()
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether the same request may bring more later."""
+        return self.outcome in RETRYABLE
+
+
+@runtime_checkable
+class WaveformSource(Protocol):
+    """Somewhere waveforms and station metadata come from."""
+
+    def stations(self, span: TimeSpan) -> Stations:
+        """Return the network's stations with their epochs in `span`.
+
+        Raises
+        ------
+        SourceError
+            If the metadata cannot be had; `retryable` says whether later may be better.
+        StationMetadataError
+            If they were had and cannot be used at all.
+        """
+        ...
+
+    def fetch(self, seed_ids: Sequence[SeedId], span: TimeSpan) -> Fetched:
+        """Fetch some channels in one span, as one bounded request.
+
+        A source that fails is an outcome, never an exception.
+        """
+        ...
+
+
+def chosen(stations: Stations, network: Network) -> Stations:
+    """Return only the stations and band codes a network's configuration selects."""
+    selected = stations.selected(network.select)
+    channels = tuple(c for c in selected.channels if c.seed_id.channel[:2] in network.channels)
+    return Stations(channels, selected.problems)
+
+
+def holes(
+    segments: Iterable[Segment], seed_ids: Iterable[SeedId], span: TimeSpan
+) -> tuple[Gap, ...]:
+    """Return the spans of each channel in which a sample is missing.
+
+    A span edge that falls between two samples is no hole, and neither is a step of the time line
+    by less than half a sample.
+    """
+    of_channel: dict[SeedId, list[Segment]] = {seed_id: [] for seed_id in seed_ids}
+    for segment in segments:
+        if segment.seed_id in of_channel:
+            of_channel[segment.seed_id].append(segment)
+    found: list[Gap] = []
+    for seed_id, present in sorted(of_channel.items()):
+        period_ns = max((round(NS_PER_S / s.sampling_rate_hz) for s in present), default=0)
+        covered = merged(
+            TimeSpan(s.start_ns - period_ns // 2, s.end_ns + period_ns // 2) for s in present
+        )
+        for hole in subtracted(span, covered):
+            at_edge = hole.start_ns == span.start_ns or hole.end_ns == span.end_ns
+            if not at_edge or hole.end_ns - hole.start_ns >= period_ns:
+                found.append(Gap(seed_id, hole))
+    return tuple(found)

@@ -1,0 +1,426 @@
+"""miniSEED bytes to exact segments and back, salvaging around damage.
+
+Records are joined into one segment only while each starts where the one before ends, to within the
+resolution of its header; a clock that steps or drifts farther begins a new segment. libmseed's
+own merging allows half a sample, which mistimes what follows.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import Any, Literal
+
+import numpy as np
+import pymseed
+from numpy.typing import NDArray
+
+from geomon.errors import WaveformError
+from geomon.ids import SeedId
+from geomon.sources.records import NOT_DAMAGE, Buffer, Reason, Record, Scan, scan
+from geomon.times import NS_PER_S, TimeSpan
+from geomon.waveforms import Gap, Segment
+
+_MAX_OPEN = 8  # time lines of one channel kept open for the next record
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """Sound samples of some miniSEED bytes, and an account of everything else.
+
+    Attributes
+    ----------
+    segments : tuple of Segment
+        In (channel, time) order; of one channel they overlap only where samples differ.
+    n_records, n_duplicates, n_junk_bytes : int
+        Records kept, records sent again unchanged, bytes that belong to no record.
+    rejected : dict of str to int
+        Records left out, by reason (see `geomon.sources.records`).
+    foreign : tuple of str
+        Source identifiers of records nobody asked for, the first few.
+    future : tuple of SeedId
+        Channels with records beyond the latest time allowed.
+    conflicts : tuple of Gap
+        Where a channel has two different recordings of the same time; both are kept.
+    masked : tuple of Gap
+        Samples that were NaN or infinite, left out as gaps.
+    unchecked : tuple of SeedId
+        Channels with records in which a flipped bit would go unseen.
+    """
+
+    segments: tuple[Segment, ...]
+    n_records: int
+    n_duplicates: int
+    n_junk_bytes: int
+    rejected: dict[Reason, int]
+    foreign: tuple[str, ...]
+    future: tuple[SeedId, ...]
+    conflicts: tuple[Gap, ...]
+    masked: tuple[Gap, ...]
+    unchecked: tuple[SeedId, ...]
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether bytes were lost or altered, so that asking again may bring more."""
+        return self.n_junk_bytes > 0 or any(reason not in NOT_DAMAGE for reason in self.rejected)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line for each kind of thing left out or doubtful."""
+        lines = []
+        for reason, count in sorted(self.rejected.items()):
+            if reason in ("window", "empty", "text"):
+                continue
+            names = f" ({', '.join(self.foreign)})" if reason == "channel" else ""
+            lines.append(f"{_records(count)} left out: {_EXPLAINED[reason]}{names}")
+        if self.n_junk_bytes:
+            lines.append(f"{self.n_junk_bytes} bytes belong to no record")
+        lines += [
+            f"{c.seed_id}: different samples for the same time {c.span}" for c in self.conflicts
+        ]
+        lines += [f"{m.seed_id}: NaN or infinite samples left out {m.span}" for m in self.masked]
+        return tuple(lines)
+
+
+_EXPLAINED: dict[Reason, str] = {
+    "channel": "channel not asked for",
+    "checksum": "checksum wrong",
+    "encoding": "encoding unknown",
+    "future": "in the future",
+    "header": "header cannot be read",
+    "integrity": "samples damaged",
+    "length": "bytes inserted or lost inside",
+    "rate": "sampling rate is not positive",
+    "sample count": "more samples claimed than fit",
+    "time": "time, rate or encoding contradicts its neighbours",
+    "truncated": "cut short",
+}
+
+
+def _records(count: int) -> str:
+    return f"{count} record{'' if count == 1 else 's'}"
+
+
+@dataclass(slots=True)
+class _Line:
+    """Samples of one time line, growing at its end."""
+
+    seed_id: SeedId
+    start_ns: int
+    rate: float
+    resolution_ns: int
+    parts: list[NDArray[Any]]
+    n_samples: int
+
+    @property
+    def end_ns(self) -> int:
+        return self.time_ns(self.n_samples)
+
+    def time_ns(self, index: int) -> int:
+        return self.start_ns + round(index * NS_PER_S / self.rate)
+
+    def samples(self) -> NDArray[Any]:
+        if len(self.parts) > 1:
+            self.parts = [np.concatenate(self.parts)]
+        return self.parts[0]
+
+    def offset_of(self, other: "_Line") -> int | None:
+        """Sample of this line at which `other` starts; None when it is on another time line."""
+        index = round((other.start_ns - self.start_ns) * self.rate / NS_PER_S)
+        tolerance_ns = max(self.resolution_ns, other.resolution_ns)
+        same = (
+            0 <= index <= self.n_samples
+            and other.rate == self.rate
+            and other.parts[0].dtype == self.parts[0].dtype
+            and abs(self.time_ns(index) - other.start_ns) <= tolerance_ns
+        )
+        return index if same else None
+
+    def absorb(self, other: "_Line", index: int) -> bool:
+        """Take over `other`, which starts at sample `index`, unless their samples differ."""
+        shared = min(self.n_samples - index, other.n_samples)
+        theirs = other.samples()
+        if shared:
+            mine = self.samples()[index : index + shared]
+            if mine.tobytes() != theirs[:shared].tobytes():
+                return False
+        if shared < other.n_samples:
+            self.parts.append(theirs[shared:])
+            self.n_samples += other.n_samples - shared
+        return True
+
+
+def decode(
+    *buffers: Buffer,
+    allowed: Collection[SeedId] | None = None,
+    span: TimeSpan | None = None,
+    latest_ns: int | None = None,
+) -> Decoded:
+    """Read miniSEED 2 or 3; never raises on bad bytes.
+
+    Duplicates count once, order does not matter, damaged records are left out and counted, and
+    the search goes on behind them.
+
+    Parameters
+    ----------
+    *buffers : bytes-like
+        Answers to the same question, read as one.
+    allowed : collection of SeedId, optional
+        Channels to accept; all by default.
+    span : TimeSpan, optional
+        Samples outside [start, end) are trimmed.
+    latest_ns : int, optional
+        Records that end after it are left out as from the future.
+    """
+    lines: dict[SeedId, list[_Line]] = {}
+    total = Scan()
+    n_records = n_duplicates = 0
+    unchecked: set[SeedId] = set()
+    for buffer in buffers:
+        found = scan(buffer, allowed=allowed, span=span, latest_ns=latest_ns)
+        records, n_same = _without_duplicates(found.records, memoryview(buffer))
+        for run in _runs(records):
+            for line in _decode_run(run, memoryview(buffer), found.rejected):
+                lines.setdefault(line.seed_id, []).append(line)
+        n_records += len(records) - found.rejected["integrity"]
+        n_duplicates += n_same
+        unchecked |= {record.seed_id for record in records if not record.has_checksum}
+        total.rejected += found.rejected
+        total.n_junk_bytes += found.n_junk_bytes
+        total.foreign |= found.foreign
+        total.future |= found.future
+    segments: list[Segment] = []
+    conflicts: list[Gap] = []
+    masked: list[Gap] = []
+    for _, of_channel in sorted(lines.items()):
+        joined = _joined(of_channel, conflicts)
+        segments += _segments(joined, span, masked)
+    return Decoded(
+        segments=tuple(segments),
+        n_records=n_records,
+        n_duplicates=n_duplicates,
+        n_junk_bytes=total.n_junk_bytes,
+        rejected={reason: count for reason, count in total.rejected.items() if count},
+        foreign=tuple(sorted(total.foreign)),
+        future=tuple(sorted(total.future)),
+        conflicts=tuple(conflicts),
+        masked=tuple(masked),
+        unchecked=tuple(sorted(unchecked)),
+    )
+
+
+def _without_duplicates(records: Sequence[Record], view: memoryview) -> tuple[list[Record], int]:
+    """Sort by channel and time, and drop records that are there twice byte for byte."""
+    of_channel: dict[SeedId, list[Record]] = {}
+    for record in records:
+        of_channel.setdefault(record.seed_id, []).append(record)
+    kept: list[Record] = []
+    for _, unsorted in sorted(of_channel.items()):
+        for _, same_place in groupby(sorted(unsorted, key=_place), key=_place):
+            copies = list(same_place)
+            if len(copies) > 1:
+                # The first 8 bytes of a miniSEED 2 record are its place in its former file.
+                by_content = {
+                    hashlib.sha256(view[r.offset + 8 : r.offset + r.length]).digest(): r
+                    for r in reversed(copies)
+                }
+                copies = [by_content[digest] for digest in sorted(by_content)]
+            kept += copies
+    return kept, len(records) - len(kept)
+
+
+def _place(record: Record) -> tuple[int, float, int]:
+    return (record.start_ns, record.sampling_rate_hz, record.n_samples)
+
+
+def _runs(records: Iterable[Record]) -> list[list[Record]]:
+    """Split records, sorted by channel and time, into runs without a gap on one time line."""
+    runs: list[list[Record]] = []
+    is_open: list[tuple[list[Record], int]] = []
+    for record in records:
+        for position, (run, n_samples) in enumerate(is_open):
+            first = run[0]
+            if (
+                first.seed_id == record.seed_id
+                and first.sampling_rate_hz == record.sampling_rate_hz
+                and first.encoding == record.encoding
+                and abs(first.time_ns(n_samples) - record.start_ns)
+                <= max(first.resolution_ns, record.resolution_ns)
+            ):
+                run.append(record)
+                is_open[position] = (run, n_samples + record.n_samples)
+                break
+        else:
+            run = [record]
+            runs.append(run)
+            is_open = [(run, record.n_samples), *is_open[: _MAX_OPEN - 1]]
+    return runs
+
+
+def _decode_run(run: list[Record], view: memoryview, rejected: Counter[Reason]) -> list[_Line]:
+    """Decode a run in one go, or record by record when something in it is damaged."""
+    first = run[0]
+    n_samples = sum(record.n_samples for record in run)
+    samples = _decode_bytes(_bytes_of(run, view), n_samples)
+    if samples is not None:
+        resolution = max(record.resolution_ns for record in run)
+        return [
+            _Line(
+                first.seed_id, first.start_ns, first.sampling_rate_hz, resolution, [samples],
+                n_samples,
+            )
+        ]  # fmt: skip
+    if len(run) == 1:
+        rejected["integrity"] += 1
+        return []
+    middle = len(run) // 2
+    return [
+        *_decode_run(run[:middle], view, rejected),
+        *_decode_run(run[middle:], view, rejected),
+    ]
+
+
+def _bytes_of(run: list[Record], view: memoryview) -> Buffer:
+    first, last = run[0], run[-1]
+    whole = view[first.offset : last.offset + last.length]
+    in_order = all(one.offset + one.length == two.offset for one, two in pairwise(run))
+    if in_order:
+        return whole
+    return b"".join(view[record.offset : record.offset + record.length] for record in run)
+
+
+def _decode_bytes(buffer: Buffer, n_samples: int) -> NDArray[Any] | None:
+    """Decode a run of records; None when any of them fails its integrity check."""
+    pymseed.clear_error_messages()
+    try:
+        with pymseed.MS3TraceList.from_buffer(buffer, unpack_data=True) as traces:
+            segments = [segment for trace in traces for segment in trace]
+            complaints = pymseed.get_error_messages()
+            if complaints or len(segments) != 1 or segments[0].numsamples != n_samples:
+                return None
+            samples: NDArray[Any] = np.array(segments[0].np_datasamples)
+            return samples
+    except (pymseed.PymseedError, ValueError):
+        pymseed.clear_error_messages()
+        return None
+
+
+def _joined(lines: list[_Line], conflicts: list[Gap]) -> list[_Line]:
+    """Join what continues or repeats; keep apart, and note, what differs for the same time."""
+    kept: list[_Line] = []
+    is_open: list[_Line] = []
+    for line in _in_order(lines):
+        is_open = [other for other in is_open if other.end_ns + line.resolution_ns >= line.start_ns]
+        overlap: _Line | None = None
+        for other in is_open:
+            index = other.offset_of(line)
+            if index is not None and other.absorb(line, index):
+                break
+            if other.end_ns > line.start_ns + line.resolution_ns:
+                overlap = other
+        else:
+            if overlap is not None:
+                end = min(overlap.end_ns, line.end_ns)
+                conflicts.append(Gap(line.seed_id, TimeSpan(line.start_ns, end)))
+            kept.append(line)
+            is_open.append(line)
+    return kept
+
+
+def _in_order(lines: Iterable[_Line]) -> list[_Line]:
+    """Sort by time, longest first, then by content, so that the order of arrival is forgotten."""
+
+    def place(line: _Line) -> tuple[int, int, float]:
+        return (line.start_ns, -line.n_samples, line.rate)
+
+    ordered: list[_Line] = []
+    for _, same_place in groupby(sorted(lines, key=place), key=place):
+        tied = list(same_place)
+        ordered += sorted(tied, key=lambda t: t.samples().tobytes()) if len(tied) > 1 else tied
+    return ordered
+
+
+def _segments(lines: list[_Line], span: TimeSpan | None, masked: list[Gap]) -> list[Segment]:
+    segments: list[Segment] = []
+    for line in lines:
+        whole = Segment(line.seed_id, line.start_ns, line.rate, line.samples())
+        clipped = whole if span is None else whole.clipped(span)
+        if clipped is not None:
+            segments += _finite_parts(clipped, masked)
+    return sorted(segments, key=lambda s: (s.start_ns, -s.samples.size))
+
+
+def _finite_parts(segment: Segment, masked: list[Gap]) -> list[Segment]:
+    """Split a float segment around NaN and infinite samples."""
+    if segment.samples.dtype.kind != "f":
+        return [segment]
+    is_finite = np.isfinite(segment.samples)
+    if is_finite.all():
+        return [segment]
+    edges = np.flatnonzero(np.diff(is_finite)) + 1
+    parts: list[Segment] = []
+    for first, last in zip([0, *edges], [*edges, is_finite.size], strict=True):
+        start_ns = segment.time_ns(int(first))
+        if is_finite[first]:
+            samples = segment.samples[first:last]
+            parts.append(Segment(segment.seed_id, start_ns, segment.sampling_rate_hz, samples))
+        else:
+            masked.append(Gap(segment.seed_id, TimeSpan(start_ns, segment.time_ns(int(last)))))
+    return parts
+
+
+def encode(
+    segments: Iterable[Segment],
+    *,
+    format_version: Literal[2, 3] = 3,
+    record_length: int = 4096,
+) -> bytes:
+    """Write segments as miniSEED.
+
+    Integers are packed as Steim 2, or as plain 32-bit integers where a step is too large for it;
+    32- and 64-bit floats as they are. miniSEED 3 keeps nanoseconds and carries checksums;
+    miniSEED 2 rounds times to the microsecond.
+
+    Raises
+    ------
+    WaveformError
+        If samples have another type, or a code is too long for miniSEED 2.
+    """
+    return b"".join(_encode_one(segment, format_version, record_length) for segment in segments)
+
+
+def _encode_one(segment: Segment, format_version: int, record_length: int) -> bytes:
+    kinds = {
+        "int32": ("i", (pymseed.DataEncoding.STEIM2, pymseed.DataEncoding.INT32)),
+        "float32": ("f", (pymseed.DataEncoding.FLOAT32,)),
+        "float64": ("d", (pymseed.DataEncoding.FLOAT64,)),
+    }
+    if str(segment.samples.dtype) not in kinds:
+        msg = f"{segment.seed_id}: {segment.samples.dtype} samples do not fit into miniSEED"
+        raise WaveformError(msg)
+    sample_type, encodings = kinds[str(segment.samples.dtype)]
+    codes = segment.seed_id
+    source_id = pymseed.nslc2sourceid(codes.network, codes.station, codes.location, codes.channel)
+    problem = ""
+    for encoding in encodings:
+        try:
+            with pymseed.MS3TraceList() as traces:
+                traces.add_data(
+                    source_id,
+                    np.ascontiguousarray(segment.samples),
+                    sample_type,
+                    segment.sampling_rate_hz,
+                    starttime=segment.start_ns,
+                )
+                return b"".join(
+                    traces.generate(
+                        max_record_length=record_length,
+                        encoding=encoding,
+                        format_version=format_version,
+                    )
+                )
+        except pymseed.PymseedError as error:
+            problem = " ".join(str(error).split())
+    msg = f"{segment.seed_id}: cannot be written as miniSEED {format_version}: {problem}"
+    raise WaveformError(msg)

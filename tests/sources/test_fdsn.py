@@ -1,0 +1,74 @@
+"""FDSN web services, against a real dataselect server on loopback."""
+
+import numpy as np
+import pytest
+
+from geomon.errors import ConfigError
+from geomon.ids import SeedId
+from geomon.sources.base import WaveformSource
+from geomon.sources.fdsn import FdsnSource
+from geomon.times import NS_PER_S, TimeSpan
+from tests.servers import free_port
+from tests.sources.conftest import CHANNELS, PB01, PB02, RECORDINGS, SPAN, START_NS, quick
+
+
+@pytest.fixture
+def source(dataselect, network):
+    source = FdsnSource(quick(dataselect), network)
+    yield source
+    source.close()
+
+
+def test_what_was_recorded_comes_back_bit_for_bit(source):
+    fetched = source.fetch(CHANNELS, SPAN)
+    assert isinstance(source, WaveformSource)
+    assert fetched.outcome == "data"
+    assert fetched.problems == ()
+    assert fetched.missing == ()
+    assert [s.seed_id for s in fetched.segments] == sorted(CHANNELS)
+    for segment in fetched.segments:
+        assert segment.start_ns == START_NS
+        np.testing.assert_array_equal(segment.samples, RECORDINGS[segment.seed_id].samples)
+
+
+def test_a_window_inside_is_trimmed_on_the_sample_grid(source):
+    span = TimeSpan(START_NS + 100_005_000_000, START_NS + 200 * NS_PER_S)
+    [segment] = source.fetch([PB02], span).segments
+    assert segment.start_ns == START_NS + 100_025_000_000
+    assert segment.end_ns == span.end_ns
+    np.testing.assert_array_equal(segment.samples, RECORDINGS[PB02].samples[4001:8000])
+
+
+def test_nothing_there_is_no_data_and_everything_is_missing(source):
+    elsewhere = SeedId.parse("CX.PB03..HHZ")
+    fetched = source.fetch([elsewhere], SPAN)
+    assert fetched.outcome == "nodata"
+    assert fetched.is_retryable
+    assert [(gap.seed_id, gap.span) for gap in fetched.missing] == [(elsewhere, SPAN)]
+
+
+def test_channels_a_table_does_not_name_are_looked_up(source):
+    stations = source.stations(SPAN)
+    assert stations.seed_ids() == sorted(CHANNELS)
+    assert stations.problems == ()
+
+
+def test_a_dead_server_is_one_clear_line(network):
+    address = f"127.0.0.1:{free_port()}"
+    source = FdsnSource(quick(f"http://{address}"), network)
+    fetched = source.fetch(PB01, SPAN)
+    assert fetched.outcome == "network"
+    assert len(fetched.missing) == 3
+    [line] = fetched.problems
+    assert line.startswith(address)
+
+
+@pytest.mark.parametrize("url", ["ftp://example.org", "NOWHERE", "file:///etc/passwd"])
+def test_an_unusable_address_is_refused_before_anything_runs(network, url):
+    with pytest.raises(ConfigError, match=url.split(":")[0]):
+        FdsnSource(quick(url), network)
+
+
+def test_asking_for_the_whole_world_is_refused(network):
+    with pytest.raises(ConfigError, match=r"network: give select"):
+        FdsnSource(quick("SCEDC"), network.model_copy(update={"stations": None}))

@@ -1,0 +1,68 @@
+"""Folders of miniSEED files."""
+
+import numpy as np
+import pytest
+
+from geomon import config
+from geomon.errors import ConfigError
+from geomon.sources.files import FilesSource
+from geomon.sources.miniseed import encode
+from geomon.times import NS_PER_S, TimeSpan
+from tests.sources.conftest import CHANNELS, PB01, PB02, RECORDINGS, SPAN, START_NS
+
+
+def source_of(folder, network) -> FilesSource:
+    return FilesSource(config.FilesSource(paths=(folder,)), network)
+
+
+def test_what_was_recorded_comes_back_bit_for_bit(recordings_folder, network):
+    fetched = source_of(recordings_folder, network).fetch(CHANNELS, SPAN)
+    assert fetched.outcome == "data"
+    assert fetched.missing == ()
+    for segment in fetched.segments:
+        np.testing.assert_array_equal(segment.samples, RECORDINGS[segment.seed_id].samples)
+
+
+def test_stations_of_a_table_get_the_channels_of_the_recordings(recordings_folder, network):
+    source = source_of(recordings_folder, network)
+    assert source.stations(SPAN).seed_ids() == sorted(CHANNELS)
+    assert source.spans()[PB02] == SPAN
+
+
+def test_only_the_blocks_asked_for_are_read(tmp_path, network):
+    segment = RECORDINGS[PB02]
+    (tmp_path / "odd name").write_bytes(encode([segment, RECORDINGS[PB01[0]]], record_length=512))
+    (tmp_path / "notes.txt").write_text("not seismic")
+    source = source_of(tmp_path, network)
+    span = TimeSpan(START_NS, START_NS + 10 * NS_PER_S)
+    fetched = source.fetch([PB02], span)
+    assert fetched.n_bytes < 60_000
+    [part] = fetched.segments
+    np.testing.assert_array_equal(part.samples, segment.samples[:400])
+
+
+def test_a_file_that_appears_later_is_found(tmp_path, network):
+    source = source_of(tmp_path, network)
+    assert source.fetch([PB02], SPAN).outcome == "nodata"
+    (tmp_path / "late").write_bytes(encode([RECORDINGS[PB02]]))
+    assert source.fetch([PB02], SPAN).outcome == "data"
+
+
+def test_a_damaged_file_is_read_around_the_damage_and_named(tmp_path, network):
+    content = bytearray(encode([RECORDINGS[PB02]], format_version=2, record_length=512))
+    content[5120:5632] = bytes(512)
+    (tmp_path / "damaged").write_bytes(content)
+    fetched = source_of(tmp_path, network).fetch([PB02], SPAN)
+    assert fetched.outcome == "truncated"
+    assert any("damaged" in line for line in fetched.problems)
+    n_kept = sum(segment.samples.size for segment in fetched.segments)
+    assert n_kept / 24_000 > 1 - 1.1 * 512 / len(content)
+    assert len(fetched.missing) == 1
+
+
+def test_without_a_station_file_the_error_says_what_to_do(tmp_path, network):
+    bare = network.model_copy(update={"stations": None})
+    with pytest.raises(ConfigError, match=r"network\.stations is missing"):
+        source_of(tmp_path, bare)
+    with pytest.raises(ConfigError, match="does not exist"):
+        source_of(tmp_path / "absent", network)
