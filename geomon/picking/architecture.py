@@ -1,0 +1,84 @@
+"""The picker's network: a one-dimensional U-Net of PhaseNet's size, in plain Keras layers.
+
+Zhu, W. and Beroza, G. C. (2019), PhaseNet: a deep-neural-network-based seismic arrival-time
+picking method, Geophys. J. Int. 216, 261-273, https://doi.org/10.1093/gji/ggy423.
+"""
+
+from typing import Any
+
+from geomon.picking.backend import load_keras
+
+
+def unet(
+    *,
+    n_components: int = 3,
+    n_classes: int = 3,
+    root: int = 8,
+    kernel: int = 7,
+    stride: int = 4,
+    depth: int = 5,
+    name: str = "unet",
+) -> Any:  # noqa: ANN401 - keras.Model, which is imported late
+    """Build the network for waveforms of any length that is a multiple of ``stride**(depth-1)``.
+
+    Parameters
+    ----------
+    n_components, n_classes : int
+        Channels in; classes out, as probabilities that sum to 1.
+    root : int
+        Filters of the finest level; each coarser one has twice as many.
+    kernel : int
+        Filter length, samples of its level.
+    stride : int
+        Down-sampling between levels.
+    depth : int
+        Levels.
+
+    Returns
+    -------
+    keras.Model
+        From float32 (batch, n_samples, n_components) to float32 (batch, n_samples, n_classes).
+
+    Notes
+    -----
+    The layers carry the names of PhaseNet's variables, so that its weights fit in. "Same" padding
+    makes every level's length an exact fraction of the input's, so that nothing is cropped.
+    """
+    keras = load_keras()
+    layers = keras.layers
+
+    def activated(x: Any, label: str) -> Any:  # noqa: ANN401 - a symbolic tensor
+        x = layers.BatchNormalization(epsilon=1e-3, name=label)(x)
+        return layers.Activation("relu", name=f"{label}_relu")(x)
+
+    def convolved(x: Any, filters: int, label: str, strides: int = 1) -> Any:  # noqa: ANN401
+        return layers.Conv1D(
+            filters, kernel, strides=strides, padding="same", use_bias=False, name=label
+        )(x)
+
+    waveform = keras.Input((None, n_components), name="waveform")
+    x = layers.Conv1D(root, kernel, padding="same", name="input_conv")(waveform)
+    x = activated(x, "input_bn")
+    skips = []
+    for level in range(1, depth + 1):
+        filters = root * 2 ** (level - 1)
+        x = activated(convolved(x, filters, f"down_conv1_{level}"), f"down_bn1_{level}")
+        if level < depth:
+            skips.append(x)
+            x = convolved(x, filters, f"down_conv3_{level}", stride)
+            x = activated(x, f"down_bn3_{level}")
+    for level in range(depth - 1, 0, -1):
+        filters = root * 2 ** (level - 1)
+        x = layers.Conv1DTranspose(
+            filters,
+            kernel,
+            strides=stride,
+            padding="same",
+            use_bias=False,
+            name=f"up_conv0_{level}",
+        )(x)
+        x = activated(x, f"up_bn0_{level}")
+        x = layers.Concatenate(name=f"join_{level}")([skips[level - 1], x])
+        x = activated(convolved(x, filters, f"up_conv1_{level}"), f"up_bn1_{level}")
+    x = layers.Conv1D(n_classes, 1, padding="same", name="output_conv")(x)
+    return keras.Model(waveform, layers.Softmax(name="probability")(x), name=name)

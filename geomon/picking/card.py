@@ -1,0 +1,343 @@
+"""What a picker is: a Keras model together with the card that says how to use it.
+
+A picker folder holds ``model.keras`` and ``card.json``. Neither can run code: the weights file
+must have the hash its card states and may only hold plain Keras layers from an allow-list.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from geomon.errors import PickerMismatch
+from geomon.events import Phase
+from geomon.picking.backend import load_keras
+
+CARD_FILE = "card.json"
+MODEL_FILE = "model.keras"
+_PACKAGED = Path(__file__).parent / "weights"
+_MAX_MODEL_BYTES = 64 * 2**20
+_MAX_CONFIG_BYTES = 4 * 2**20
+_LAYERS = frozenset(
+    {
+        "Activation",
+        "Add",
+        "AveragePooling1D",
+        "BatchNormalization",
+        "Concatenate",
+        "Conv1D",
+        "Conv1DTranspose",
+        "DepthwiseConv1D",
+        "Dropout",
+        "Functional",
+        "InputLayer",
+        "MaxPooling1D",
+        "ReLU",
+        "SeparableConv1D",
+        "Softmax",
+        "SpatialDropout1D",
+        "UpSampling1D",
+    }
+)
+# What else Keras writes as an object into a configuration, by where it comes from.
+_OTHER_MODULES = ("keras.initializers", "keras.regularizers", "keras.constraints")
+_OTHER_CLASSES = frozenset({"DTypePolicy", "__keras_tensor__", "__tuple__"})
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Normalisation(_Part):
+    """How samples are scaled before the network sees them."""
+
+    window_s: Annotated[float, Field(gt=1, le=30)] = 30.0
+    """Length of the windows that means and standard deviations are taken over, seconds."""
+    highpass_hz: Annotated[float, Field(gt=0)] | None = None
+    """Corner of the causal second-order high-pass before it; none when absent."""
+
+
+class Uncertainty(_Part):
+    """One standard deviation of a pick: `scale` times the width of its peak over its height."""
+
+    scale: Annotated[float, Field(gt=0)] = 1.0
+    """Dimensionless factor."""
+    floor_s: Annotated[float, Field(gt=0)] = 0.02
+    """Smallest value, seconds."""
+
+
+class DataItem(_Part):
+    """Some of the data a picker was trained on."""
+
+    name: str
+    """What people call it."""
+    use: Literal["labels", "noise", "teacher", "synthetic"]
+    """What it was used for."""
+    amount: str
+    """How much of it."""
+    licence: str = ""
+    """Its licence."""
+    sha256: str = ""
+    """Hash over the names and hashes of its files."""
+
+
+class Training(_Part):
+    """How the weights came about."""
+
+    recipe: dict[str, Any] = {}
+    """The settings of the training command."""
+    data: tuple[DataItem, ...] = ()
+    """All data used."""
+    teacher: str = ""
+    """Picker whose curves were learned from, if any."""
+    span: str = ""
+    """Time span of the recordings used."""
+    made_with: str = ""
+    """Versions of the software."""
+
+
+class PickerCard(_Part):
+    """Everything that must be known to use a picker properly."""
+
+    name: Annotated[str, Field(pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")]
+    """What the picker is called; its picks carry it."""
+    version: str
+    """Version of these weights."""
+    description: str = ""
+    """One sentence on what it is, with its source."""
+    licence: str = ""
+    """Licence of the weights."""
+    sampling_rate_hz: Literal[100] = 100
+    """Rate of the model's input, Hz."""
+    components: Annotated[str, Field(pattern=r"[ZNE]{3}")]
+    """Order of the input channels: a permutation of Z, N, E."""
+    classes: tuple[Literal["N", "P", "S"], ...]
+    """Order of the output classes; N is noise."""
+    normalisation: Normalisation
+    """How samples are scaled."""
+    halo_samples: Annotated[int, Field(ge=0, le=1920)]
+    """Samples on each side of an output sample that it depends on."""
+    length_multiple: Annotated[int, Field(ge=1, le=1024)]
+    """Input lengths are multiples of this."""
+    blind_s: Annotated[float, Field(ge=0, le=10)] = 2.0
+    """No picks this close to the beginning or end of data, seconds."""
+    thresholds: dict[Phase, Annotated[float, Field(gt=0, lt=1)]]
+    """Probability a pick must exceed, by phase."""
+    uncertainty: dict[Phase, Uncertainty] = {}
+    """How a peak's width becomes a pick's uncertainty, by phase."""
+    training: Training = Training()
+    """How the weights came about."""
+    scores: dict[str, float] = {}
+    """What was measured on data the picker never saw."""
+    weights_sha256: Annotated[str, Field(pattern=r"[0-9a-f]{64}")]
+    """SHA-256 of the weights file."""
+    git_revision: str = ""
+    """Revision of the code that trained it."""
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Phases the picker tells apart, in P, S order."""
+        return tuple(phase for phase in ("P", "S") if phase in self.classes)
+
+    @property
+    def label(self) -> str:
+        """Name and start of the hash, as written onto every pick."""
+        return f"{self.name}@{self.weights_sha256[:8]}"
+
+
+@dataclass(frozen=True, eq=False)
+class Picker:
+    """A model and its card, ready to use."""
+
+    model: Any = field(repr=False)
+    card: PickerCard
+
+    @cached_property
+    def _compiled(self) -> Callable[[NDArray[np.float32]], Any]:
+        keras = load_keras()
+        if keras.backend.backend() != "tensorflow":
+            return lambda x: self.model(x, training=False)
+        import tensorflow as tf
+
+        # One traced graph a shape; pieces all have the same shape.
+        function = tf.function(lambda x: self.model(x, training=False), autograph=False)
+        return lambda x: function(tf.constant(x))
+
+    def predict(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run the network on normalised waveforms.
+
+        Parameters
+        ----------
+        waveforms : array of float32, shape (batch, n_samples, 3)
+            Normalised samples in the card's component order; `n_samples` is a multiple of the
+            card's `length_multiple`.
+
+        Returns
+        -------
+        array of float32, shape (batch, n_samples, n_classes)
+            Class probabilities in the card's order.
+
+        Raises
+        ------
+        PickerMismatch
+            If the length does not fit or the output is not finite.
+        """
+        if waveforms.shape[1] % self.card.length_multiple:
+            msg = (
+                f"{self.card.label}: input length {waveforms.shape[1]} is not a multiple of "
+                f"{self.card.length_multiple}"
+            )
+            raise PickerMismatch(msg)
+        out = np.asarray(self._compiled(waveforms), dtype=np.float32)
+        if not np.isfinite(out).all():
+            msg = f"{self.card.label}: the model's output is not finite"
+            raise PickerMismatch(msg)
+        return out
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - parsed JSON
+    """Yield every serialised object inside a Keras configuration."""
+    if isinstance(config, dict):
+        if "class_name" in config:
+            yield config
+        for value in config.values():
+            yield from _objects(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _objects(value)
+
+
+def _check_architecture(content: bytes, path: Path) -> None:
+    """Refuse an archive that names anything but plain Keras layers.
+
+    Raises
+    ------
+    PickerMismatch
+        If it does, or is no archive.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive, archive.open("config.json") as file:
+            config = json.loads(file.read(_MAX_CONFIG_BYTES))
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        msg = f"{path}: not a .keras archive ({error})"
+        raise PickerMismatch(msg) from error
+    for entry in _objects(config):
+        name, module = str(entry["class_name"]), str(entry.get("module"))
+        plain = module in {"keras.layers", "keras.src.models.functional"} and name in _LAYERS
+        other = module in _OTHER_MODULES or (name in _OTHER_CLASSES and module in {"keras", "None"})
+        if not (plain or other) or entry.get("registered_name") not in {None, name}:
+            msg = f"{path}: layer class {name!r} of module {module!r} is not allowed in a picker"
+            raise PickerMismatch(msg)
+
+
+def _check_shapes(model: Any, card: PickerCard, path: Path) -> None:  # noqa: ANN401
+    """Refuse a model whose input or output cannot be what the card says.
+
+    Raises
+    ------
+    PickerMismatch
+        If they cannot.
+    """
+    problem = ""
+    if sorted(card.components) != ["E", "N", "Z"]:
+        problem = f"components {card.components!r} are not a permutation of Z, N, E"
+    elif len(set(card.classes)) != len(card.classes) or not card.phases:
+        problem = f"classes {card.classes!r} repeat or name no phase"
+    elif tuple(model.input_shape) != (None, None, 3):
+        problem = f"model input {model.input_shape} is not (batch, any length, 3)"
+    elif tuple(model.output_shape[::2]) != (None, len(card.classes)):
+        problem = f"model output {model.output_shape} does not fit {len(card.classes)} classes"
+    elif set(card.thresholds) != set(card.phases):
+        problem = f"thresholds for {sorted(card.thresholds)} do not fit phases {card.phases}"
+    if problem:
+        msg = f"{path}: {problem}"
+        raise PickerMismatch(msg)
+
+
+def read_card(folder: Path) -> PickerCard:
+    """Read a picker's card without its model.
+
+    Raises
+    ------
+    PickerMismatch
+        If there is no card or it is not a valid one.
+    """
+    path = folder / CARD_FILE
+    try:
+        return PickerCard.model_validate_json(path.read_bytes())
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror})"
+        raise PickerMismatch(msg) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        msg = f"{path}: {where}: {first['msg']}"
+        raise PickerMismatch(msg) from error
+
+
+def picker_folder(name_or_path: str | Path) -> Path:
+    """Return the folder of a picker: of a packaged one by name, else the path itself."""
+    packaged = _PACKAGED / name_or_path
+    return packaged if "/" not in str(name_or_path) and packaged.is_dir() else Path(name_or_path)
+
+
+def load_picker(name_or_path: str | Path) -> Picker:
+    """Load a packaged picker by name, or any picker folder by path.
+
+    Raises
+    ------
+    PickerMismatch
+        If card or model is missing, the weights do not have the card's hash, the archive holds
+        anything but plain layers, or model and card disagree.
+    """
+    folder = picker_folder(name_or_path)
+    card = read_card(folder)
+    path = folder / MODEL_FILE
+    try:
+        size = path.stat().st_size
+        content = path.read_bytes() if size <= _MAX_MODEL_BYTES else b""
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror})"
+        raise PickerMismatch(msg) from error
+    if not content:
+        msg = f"{path}: {size} bytes; a model file has 1 to {_MAX_MODEL_BYTES}"
+        raise PickerMismatch(msg)
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != card.weights_sha256:
+        msg = f"{path}: SHA-256 {digest[:12]}… is not the card's {card.weights_sha256[:12]}…"
+        raise PickerMismatch(msg)
+    _check_architecture(content, path)
+    keras = load_keras()
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        msg = f"{path}: Keras cannot load it ({error})"
+        raise PickerMismatch(msg) from error
+    _check_shapes(model, card, path)
+    return Picker(model, card)
+
+
+def save_picker(picker: Picker, folder: Path) -> Picker:
+    """Write a picker folder; the card gets the hash of the file written.
+
+    Returns
+    -------
+    Picker
+        The same model with the card as written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / MODEL_FILE
+    picker.model.save(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    card = picker.card.model_copy(update={"weights_sha256": digest})
+    (folder / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return Picker(picker.model, card)

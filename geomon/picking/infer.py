@@ -1,0 +1,279 @@
+"""Whole-record picking: the same picks however the data are cut, ordered or batched.
+
+One function of the data for live, scheduled and backfill work. Probabilities are computed for
+fixed pieces of the absolute 100 Hz grid (`geomon.picking.prepare`), each in one tensor of one
+shape, so that even the rounding of the arithmetic is the same every time.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geomon.errors import WaveformError
+from geomon.events import Phase, Pick
+from geomon.ids import SeedId
+from geomon.picking.card import Picker, Uncertainty
+from geomon.picking.peaks import Peak, find_peaks
+from geomon.picking.prepare import (
+    CONTEXT,
+    GRID,
+    HALO,
+    MARGIN,
+    PIECE,
+    STEP_NS,
+    Prepared,
+    piece_span,
+    prepare,
+)
+from geomon.times import NS_PER_S, TimeSpan, from_ns, to_ns
+from geomon.waveforms import Segment
+
+_ROUND_NS = 1_000_000  # pick times are whole milliseconds
+_SIGNAL = 200  # samples after a pick that amplitude and signal are taken from
+_NOISE = 500  # samples before a pick that noise is taken from
+
+
+def piece_ns(picker: Picker) -> int:  # noqa: ARG001 - all pickers share one grid today
+    """Return the length of a piece of the absolute grid, in nanoseconds."""
+    return PIECE * STEP_NS
+
+
+def context_s(picker: Picker) -> float:  # noqa: ARG001 - all pickers share one grid today
+    """Return how far beyond a piece data can change its picks, in seconds."""
+    return CONTEXT * STEP_NS / NS_PER_S
+
+
+def span_to_read(picker: Picker, span: TimeSpan) -> TimeSpan:
+    """Return the span of data that decides the picks in `span`: whole pieces with context."""
+    return span.aligned(piece_ns(picker)).padded(context_s(picker))
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Probability curves on the 100 Hz grid.
+
+    Attributes
+    ----------
+    start_ns : int
+        Time of sample 0.
+    phases : tuple of phase
+        Meaning of the columns.
+    probabilities : array of float32, shape (n, n_phases)
+        Zero where `valid` is False.
+    valid : array of bool, shape (n,)
+        Where there are data, away from their beginnings and ends.
+    """
+
+    start_ns: int
+    phases: tuple[Phase, ...]
+    probabilities: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Channels:
+    """One sensor's segments by channel, in time order, quick to cut."""
+
+    segments: dict[SeedId, list[Segment]]
+    starts: dict[SeedId, NDArray[np.int64]]
+    latest_ends: dict[SeedId, NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, segments: Sequence[Segment]) -> "_Channels":
+        streams = {segment.seed_id.stream_id for segment in segments}
+        if len(streams) > 1:
+            names = ", ".join(str(stream) for stream in sorted(streams))
+            msg = f"{names}: a picker reads the components of one sensor at a time"
+            raise WaveformError(msg)
+        by_channel: dict[SeedId, list[Segment]] = {}
+        for segment in sorted(segments, key=lambda s: (s.seed_id, s.start_ns, s.end_ns)):
+            by_channel.setdefault(segment.seed_id, []).append(segment)
+        starts, ends = {}, {}
+        for seed_id, channel in by_channel.items():
+            starts[seed_id] = np.array([s.start_ns for s in channel], dtype=np.int64)
+            last = np.array([s.end_ns for s in channel], dtype=np.int64)
+            ends[seed_id] = np.maximum.accumulate(last)
+        return cls(by_channel, starts, ends)
+
+    def near(self, span: TimeSpan) -> dict[SeedId, list[Segment]]:
+        """Return each channel's segments that reach into `span`; channels without are left out."""
+        found = {}
+        for seed_id, channel in self.segments.items():
+            low = int(np.searchsorted(self.latest_ends[seed_id], span.start_ns, "right"))
+            high = int(np.searchsorted(self.starts[seed_id], span.end_ns, "left"))
+            if low < high:
+                found[seed_id] = channel[low:high]
+        return found
+
+
+def _pieces(span: TimeSpan) -> range:
+    length = PIECE * STEP_NS
+    return range(span.start_ns // length, -(-span.end_ns // length))
+
+
+def _curves(
+    picker: Picker, channels: _Channels, piece: int
+) -> tuple[Prepared, NDArray[np.float32]] | None:
+    """Return a piece's context and its phase curves with `MARGIN` on both sides."""
+    context = piece_span(piece).padded((CONTEXT + 1) * STEP_NS / NS_PER_S)
+    prepared = prepare(picker.card, channels.near(context), piece)
+    if prepared is None:
+        return None
+    skip = CONTEXT - HALO
+    if not prepared.valid[skip:-skip].any():
+        return None
+    out = picker.predict(prepared.normalised[None, skip:-skip])[0, HALO - MARGIN : MARGIN - HALO]
+    columns = [picker.card.classes.index(phase) for phase in picker.card.phases]
+    curves = out[:, columns]
+    curves[prepared.blind[CONTEXT - MARGIN : MARGIN - CONTEXT]] = 0.0
+    return prepared, curves
+
+
+def probabilities(picker: Picker, segments: Sequence[Segment], span: TimeSpan) -> Curves:
+    """Return the probability curves of one sensor.
+
+    Parameters
+    ----------
+    picker : Picker
+        Model and card.
+    segments : sequence of Segment
+        Of one sensor: any components, rates and gaps.
+    span : TimeSpan
+        Span wanted; it is widened to whole grid samples.
+
+    Returns
+    -------
+    Curves
+        From the first grid sample at or after the start, to the last one before the end.
+
+    Raises
+    ------
+    WaveformError
+        If the segments belong to more than one sensor.
+    """
+    channels = _Channels.of(segments)
+    first, last = -(-span.start_ns // STEP_NS), -(-span.end_ns // STEP_NS)
+    out = np.zeros((last - first, len(picker.card.phases)), dtype=np.float32)
+    valid = np.zeros(last - first, dtype=np.bool_)
+    for piece in _pieces(span):
+        result = _curves(picker, channels, piece)
+        if result is None:
+            continue
+        prepared, curves = result
+        low = max(piece * PIECE, first)
+        high = min((piece + 1) * PIECE, last)
+        inside = slice(low - piece * PIECE, high - piece * PIECE)
+        out[low - first : high - first] = curves[MARGIN:-MARGIN][inside]
+        valid[low - first : high - first] = ~prepared.blind[CONTEXT:-CONTEXT][inside]
+    return Curves(first * STEP_NS, picker.card.phases, out, valid)
+
+
+def pick(
+    picker: Picker,
+    segments: Sequence[Segment],
+    span: TimeSpan,
+    *,
+    thresholds: Mapping[Phase, float] | None = None,
+) -> list[Pick]:
+    """Pick P and S on one sensor.
+
+    Parameters
+    ----------
+    picker : Picker
+        Model and card.
+    segments : sequence of Segment
+        Of one sensor: any components, rates and gaps. They should cover `span_to_read`, where
+        data exist.
+    span : TimeSpan
+        Span the picks lie in. Any splitting of a span gives, put together, the same picks;
+        splitting at multiples of `piece_ns` computes nothing twice.
+    thresholds : mapping of phase to float, optional
+        Probability a pick must exceed; the card's where absent.
+
+    Returns
+    -------
+    list of Pick
+        In time order; empty when there is nothing to pick.
+
+    Raises
+    ------
+    WaveformError
+        If the segments belong to more than one sensor.
+    """
+    channels = _Channels.of(segments)
+    limits = {**picker.card.thresholds, **(thresholds or {})}
+    picks: list[Pick] = []
+    for piece in _pieces(span):
+        result = _curves(picker, channels, piece)
+        if result is not None:
+            picks += _piece_picks(picker, piece, *result, limits)
+    return [found for found in picks if span.contains(to_ns(found.time))]
+
+
+def _piece_picks(
+    picker: Picker,
+    piece: int,
+    prepared: Prepared,
+    curves: NDArray[np.float32],
+    limits: Mapping[Phase, float],
+) -> list[Pick]:
+    """Return the picks whose time lies in a piece, in (time, phase) order."""
+    inside = piece_span(piece)
+    found = []
+    for column, phase in enumerate(picker.card.phases):
+        for peak in find_peaks(np.ascontiguousarray(curves[:, column]), limits[phase]):
+            # The curve starts MARGIN before the piece, the context CONTEXT before it.
+            index = peak.index + CONTEXT - MARGIN
+            slot = _slot(picker, prepared, phase, index)
+            channel = prepared.channels[slot]
+            if channel is None:
+                continue
+            grid = piece * PIECE - CONTEXT + index
+            exact_ns = grid * STEP_NS + round(peak.shift * STEP_NS) + channel.offset_ns(index)
+            time_ns = (exact_ns + _ROUND_NS // 2) // _ROUND_NS * _ROUND_NS
+            if not inside.contains(time_ns):
+                continue
+            snr, amplitude = _strength(prepared, slot, index)
+            found.append(
+                Pick(
+                    time=from_ns(time_ns),
+                    seed_id=channel.seed_id,
+                    phase=phase,
+                    probability=round(peak.probability, 4),
+                    uncertainty_s=_uncertainty(picker, phase, peak),
+                    snr=snr,
+                    amplitude=amplitude,
+                    picker=picker.card.label,
+                )
+            )
+    return sorted(found, key=lambda one: (one.time, one.phase))
+
+
+def _slot(picker: Picker, prepared: Prepared, phase: Phase, index: int) -> int:
+    """Return the column a phase is reported on: the first with data of those that show it best."""
+    order = "ZNE" if phase == "P" else "NEZ"
+    columns = [picker.card.components.index(letter) for letter in order]
+    with_data = [column for column in columns if prepared.valid[index, column]]
+    return (with_data or columns)[0]
+
+
+def _uncertainty(picker: Picker, phase: Phase, peak: Peak) -> float:
+    """One standard deviation: the broader and the lower a peak, the less sure its time."""
+    rule = picker.card.uncertainty.get(phase, Uncertainty())
+    return round(max(rule.floor_s, rule.scale * peak.width / float(GRID) / peak.probability), 3)
+
+
+def _strength(prepared: Prepared, slot: int, index: int) -> tuple[float | None, float | None]:
+    """Signal-to-noise ratio and largest deviation in counts after a pick; None without data."""
+    trace, valid = prepared.deviation[:, slot], prepared.valid[:, slot]
+    after, before = slice(index, index + _SIGNAL), slice(index - _NOISE, index)
+    signal, noise = trace[after][valid[after]], trace[before][valid[before]]
+    if signal.size == 0:
+        return None, None
+    amplitude = float(np.abs(signal).max())
+    if noise.size == 0 or not noise.any():
+        return None, amplitude
+    ratio = float(np.sqrt(np.mean(signal**2)) / np.sqrt(np.mean(noise**2)))
+    return float(f"{ratio:.4g}"), float(f"{amplitude:.6g}")

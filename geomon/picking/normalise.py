@@ -1,0 +1,84 @@
+"""Local, gap-aware normalisation on the absolute sample grid: the same for training and picking."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MIN_VALID = 100  # samples a mean and a standard deviation need
+
+
+def _filled_nodes(
+    values: NDArray[np.float64], known: NDArray[np.bool_], default: float
+) -> NDArray[np.float64]:
+    """Carry the last known node forward, then the first known one back, along axis -2."""
+    n_nodes = values.shape[-2]
+    position = np.arange(n_nodes)[:, None]
+    before = np.maximum.accumulate(np.where(known, position, -1), axis=-2)
+    after = np.where(known, position, n_nodes)
+    after = np.flip(np.minimum.accumulate(np.flip(after, -2), axis=-2), -2)
+    source = np.where(before >= 0, before, np.minimum(after, n_nodes - 1))
+    taken = np.take_along_axis(values, source, axis=-2)
+    return np.where(known.any(axis=-2, keepdims=True), taken, default)
+
+
+def normalise(
+    samples: NDArray[np.float64], valid: NDArray[np.bool_], *, first: int, hop: int
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Remove the local mean and divide by the local standard deviation, channel by channel.
+
+    Means and standard deviations are taken over the valid samples of windows of two hops around
+    nodes at multiples of `hop` on the absolute grid, and are linear between the nodes. A node
+    with fewer than 100 valid samples takes over its neighbour's values.
+
+    Parameters
+    ----------
+    samples : array of float64, shape (..., n, channels)
+        Samples, time next to last.
+    valid : array of bool, same shape
+        False where there are no data.
+    first : int
+        Absolute grid index of the first sample.
+    hop : int
+        Samples between nodes.
+
+    Returns
+    -------
+    normalised : array of float32, same shape
+        Zero where not valid and where the channel does not move.
+    mean : array of float64, same shape
+        The local mean that was removed.
+    """
+    n = samples.shape[-2]
+    position = first + np.arange(n, dtype=np.int64)
+    block = position // hop - first // hop
+    edges = np.flatnonzero(np.diff(block, prepend=-1))
+    count = np.add.reduceat(valid.astype(np.float64), edges, axis=-2)
+    total = np.add.reduceat(np.where(valid, samples, 0.0), edges, axis=-2)
+    centre = total / np.maximum(count, 1)
+    deviation = np.where(valid, samples - np.take(centre, block, axis=-2), 0.0)
+    square = np.add.reduceat(deviation * deviation, edges, axis=-2)
+
+    def joined(parts: NDArray[np.float64]) -> NDArray[np.float64]:
+        width = [(0, 0)] * (parts.ndim - 2) + [(1, 1), (0, 0)]
+        padded = np.pad(parts, width)
+        return np.asarray(padded[..., :-1, :] + padded[..., 1:, :])
+
+    node_count = joined(count)
+    node_mean = joined(total) / np.maximum(node_count, 1)
+    # Each block's squares are about its own mean; shift them to the node's (Chan et al. 1983).
+    before = count * (centre - node_mean[..., 1:, :]) ** 2
+    after = count * (centre - node_mean[..., :-1, :]) ** 2
+    width = [(0, 0)] * (before.ndim - 2)
+    shift = np.pad(before, [*width, (1, 0), (0, 0)]) + np.pad(after, [*width, (0, 1), (0, 0)])
+    node_std = np.sqrt((joined(square) + shift) / np.maximum(node_count, 1))
+    known = node_count >= _MIN_VALID
+    node_mean = _filled_nodes(node_mean, known, 0.0)
+    node_std = _filled_nodes(node_std, known, 0.0)
+
+    fraction = ((position % hop) / hop)[:, None]
+    mean = np.take(node_mean, block, axis=-2)
+    mean += fraction * np.take(np.diff(node_mean, axis=-2), block, axis=-2)
+    std = np.take(node_std, block, axis=-2)
+    std += fraction * np.take(np.diff(node_std, axis=-2), block, axis=-2)
+    moving = valid & (std > 0)
+    out = np.where(moving, (samples - mean) / np.where(moving, std, 1.0), 0.0)
+    return out.astype(np.float32), mean
