@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 
 from geomon.errors import WaveformError
+from geomon.stations import Response
+from geomon.synthesis.instruments import counts_per_velocity
 from geomon.times import NS_PER_DAY, NS_PER_S
 
 type Floats = NDArray[np.float64]
@@ -186,6 +188,8 @@ class ContinuousNoise:
         Samples per second; five minutes must hold a whole number of samples.
     level : float
         Between the low (0) and the high (1) noise model.
+    response : Response or None
+        Instrument whose counts are wanted; None for ground velocity in m/s.
     gain_db : float
         Added at all frequencies.
     day_night_db : float
@@ -203,6 +207,7 @@ class ContinuousNoise:
     stream: int
     sampling_rate_hz: float
     level: float
+    response: Response | None = None
     gain_db: float = 0.0
     day_night_db: float = 0.0
     longitude_deg: float = 0.0
@@ -213,7 +218,7 @@ class ContinuousNoise:
             raise WaveformError(msg)
 
     def samples(self, first: int, count: int) -> NDArray[np.float32]:
-        """Return `count` samples of ground velocity (m/s) from sample `first` since 1970.
+        """Return `count` samples from sample `first` since 1970.
 
         Parameters
         ----------
@@ -225,7 +230,7 @@ class ContinuousNoise:
         Returns
         -------
         array of float32, shape (count,)
-            Ground velocity in m/s.
+            Ground velocity in m/s, or counts where there is a response.
         """
         hop = round(self.sampling_rate_hz * _BLOCK_S)
         window = np.sin(np.pi * (np.arange(2 * hop) + 0.5) / (2 * hop)).astype(np.float32)
@@ -239,10 +244,9 @@ class ContinuousNoise:
         return out
 
     def rms(self, time_ns: int, low_hz: float, high_hz: float) -> float:
-        """Return the expected root mean square ground velocity (m/s) in a band at a time."""
+        """Return the expected root mean square in a band at a time, in the units of `samples`."""
         frequency = np.linspace(low_hz, high_hz, 512)
-        psd = noise_psd(frequency, self.level, cultural_db=self.cultural_db(time_ns))
-        mean = float(np.mean(psd)) * 10 ** (self.gain_db / 10)
+        mean = float(np.mean(self._amplitude(frequency, self.cultural_db(time_ns)) ** 2))
         return float(np.sqrt(mean * (high_hz - low_hz)))
 
     def cultural_db(self, time_ns: int) -> float:
@@ -250,24 +254,30 @@ class ContinuousNoise:
         day = (time_ns % NS_PER_DAY) / NS_PER_DAY + self.longitude_deg / 360
         return 0.5 * self.day_night_db * float(np.cos(2 * np.pi * (day - 13 / 24)))
 
+    def _amplitude(self, frequency: Floats, cultural_db: float) -> Floats:
+        """Square root of the power spectral density, in the units of `samples`."""
+        psd = noise_psd(frequency, self.level, cultural_db=cultural_db)
+        amplitude = np.sqrt(psd) * 10 ** (self.gain_db / 20)
+        if self.response is not None:
+            amplitude *= np.abs(counts_per_velocity(self.response, frequency))
+        return amplitude
+
+    def _spectrum(self, block: int) -> Floats:
+        """Return the spectral amplitude of a block, up to the digitiser's anti-alias filter."""
+        rate = self.sampling_rate_hz
+        frequency = np.fft.rfftfreq(2 * round(rate * _BLOCK_S), 1 / rate)
+        above = np.clip((frequency / (0.5 * rate) - 0.8) / 0.2, 0, 1)
+        cultural_db = self.cultural_db((block + 1) * _BLOCK_S * NS_PER_S)
+        return np.asarray(
+            self._amplitude(frequency, cultural_db) * 0.5 * (1 + np.cos(np.pi * above))
+        )
+
 
 @lru_cache(maxsize=256)
 def _block(noise: ContinuousNoise, block: int) -> NDArray[np.float32]:
     """Return one block, twice the hop long; kept because neighbours and other windows use it."""
     rate = noise.sampling_rate_hz
-    n_fft = 2 * round(rate * _BLOCK_S)
-    frequency = np.fft.rfftfreq(n_fft, 1 / rate)
-    centre_ns = (block + 1) * _BLOCK_S * NS_PER_S
-    amplitude = _amplitude(noise.level, round(noise.cultural_db(centre_ns), 1), n_fft, rate)
     rng = np.random.default_rng((noise.seed, noise.stream, block))
-    above = np.clip((frequency / (0.5 * rate) - 0.8) / 0.2, 0, 1)
-    shaped = amplitude * (0.5 * (1 + np.cos(np.pi * above)) * 10 ** (noise.gain_db / 20))
-    samples = _gaussian(rng, shaped, n_fft, rate)
+    samples = _gaussian(rng, noise._spectrum(block), 2 * round(rate * _BLOCK_S), rate)
     samples.flags.writeable = False
     return samples
-
-
-@lru_cache(maxsize=64)
-def _amplitude(level: float, cultural_db: float, n_fft: int, rate: float) -> Floats:
-    frequency = np.fft.rfftfreq(n_fft, 1 / rate)
-    return np.sqrt(noise_psd(frequency, level, cultural_db=cultural_db))

@@ -73,7 +73,7 @@ class SourceAndPath:
     slow_p_s, slow_s_s : time in which the late coda falls by e.
     site_frequency_hz, site_gain : resonance of the top layer; gain 0 for none.
     sp_lead_s, sp_amplitude : lead before S of an S-to-P conversion seen on the vertical, and its
-        amplitude over that of S; 0 for none.
+        amplitude over that of horizontal S; 0 for none.
     multiple_delay_s, multiple_amplitude : delay after P of a later P phase, and its amplitude
         over that of P; 0 for none.
     head_delay_s, head_amplitude : where the first P is a weak head wave, delay of the strong one
@@ -211,9 +211,9 @@ def _typical(rng: np.random.Generator, size: int, lead_s: Floats) -> dict[str, F
         "site_frequency_hz": log_uniform(0.8, 18),
         "site_gain": uniform(0.3, 5.0) * often(0.7),
         "sp_lead_s": np.minimum(log_uniform(0.15, 1.5), 0.4 * lead_s),
-        "sp_amplitude": uniform(0.05, 0.35) * often(0.35),
+        "sp_amplitude": uniform(0.1, 0.5) * often(0.35),
         "multiple_delay_s": uniform(0.08, 0.7) * lead_s,
-        "multiple_amplitude": uniform(0.2, 1.2) * often(0.35),
+        "multiple_amplitude": uniform(0.1, 0.7) * often(0.35),
         "head_delay_s": uniform(0.4, 3.0) * (often(0.25) & (lead_s > 6)),
         "head_amplitude": uniform(0.1, 0.5),
     }
@@ -382,9 +382,11 @@ def _add_s(
     )  # fmt: skip
     scattered = _scattered(rng, wave, across, np.array([0.85, 1.0, 1.0]), grid)
     _add_wave(spectrum, pulse, wave, across, scattered, grid)
+    # Each part of the S train converts, so the conversion is a copy of it ahead of time.
     lead = paths.sp_lead_s
-    converted = pulse * grid.delays(paths.s_time_s - lead, paths.sp_amplitude * (lead > 0))
-    spectrum += converted[:, None, :] * np.array([1.0, 0.3, 0.3], np.float32)[:, None]
+    ahead = grid.delays(-lead, paths.sp_amplitude * (lead > 0))[:, None, :]
+    converted = ahead * scattered[:, 1:2]
+    spectrum += converted * np.array([1.0, 0.3, 0.3], np.float32)[:, None]
 
 
 def _add_wave(
