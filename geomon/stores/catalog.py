@@ -164,7 +164,7 @@ class Catalog:
         magnitude_type: str | None = None,
         min_depth_km: float | None = None,
         max_depth_km: float | None = None,
-        event_type: str | None = None,
+        event_type: str | Sequence[str] | None = None,
         event_ids: Sequence[str] | None = None,
         updated_after: Time | None = None,
         as_of: Time | None = None,
@@ -188,8 +188,8 @@ class Catalog:
             Of the preferred magnitude; events without one never match.
         min_depth_km, max_depth_km : float, optional
             Kilometres below sea level.
-        event_type : str, optional
-            QuakeML event type.
+        event_type : str or sequence of str, optional
+            QuakeML event type, or several of which any will do.
         event_ids : sequence of str, optional
             Only these.
         updated_after : time, optional
@@ -362,6 +362,17 @@ class Catalog:
             )
         )
         return None if first is None else TimeSpan(first, last + 1)
+
+    def names(self) -> list[str]:
+        """Return the names of all catalogues held, the own one first."""
+        column = schema.event.c.catalog
+        held = self._read(lambda connection: connection.scalars(select(column).distinct()).all())
+        return [OWN, *sorted(set(held) - {OWN})]
+
+    def version(self) -> str:
+        """Return a text that changes with every change of the catalogue, and with nothing else."""
+        last_ns = self._read(lambda connection: connection.scalar(select(schema.clock.c.last_ns)))
+        return f"{last_ns or 0:x}"
 
     def runs(self) -> list[Run]:
         """Return every run that changed something, oldest first."""

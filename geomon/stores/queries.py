@@ -88,7 +88,7 @@ class EventQuery:
     magnitude_type: str | None = None
     min_depth_km: float | None = None
     max_depth_km: float | None = None
-    event_type: str | None = None
+    event_type: str | Sequence[str] | None = None
     event_ids: Sequence[str] | None = None
     updated_after: Time | None = None
     as_of: Time | None = None
@@ -209,7 +209,8 @@ def _filtered(statement: Select[Any], query: EventQuery) -> Select[Any]:
     if query.updated_after is not None:
         conditions.append(revision.c.valid_from > as_ns(query.updated_after))
     if query.event_type is not None:
-        conditions.append(revision.c.event_type == query.event_type)
+        types = [query.event_type] if isinstance(query.event_type, str) else query.event_type
+        conditions.append(revision.c.event_type.in_(list(types)))
     if query.min_magnitude is not None:
         conditions.append(revision.c.magnitude_value >= query.min_magnitude)
     if query.max_magnitude is not None:
