@@ -1,0 +1,108 @@
+"""What each flow can be asked: the forms of the Prefect page."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from geomon.config import Config, find_config, load_config
+from geomon.times import TimeSpan
+
+
+def _as_utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+UtcTime = Annotated[datetime, AfterValidator(_as_utc)]
+StationPattern = Annotated[str, Field(pattern=r"^[A-Z0-9*?-]+\.[A-Z0-9*?-]+$")]
+
+
+class NetworkRequest(BaseModel):
+    """A network, by its config file."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
+    )
+
+    config: str = "demo"
+    """Config file of the network, or the name of a shipped one."""
+
+    @property
+    def name(self) -> str:
+        """What the run is called after."""
+        return Path(self.config).stem
+
+    def load(self) -> Config:
+        """Read the config file.
+
+        Raises
+        ------
+        ConfigError
+            If it cannot be found or used.
+        """
+        return load_config(find_config(self.config))
+
+
+class SpanRequest(NetworkRequest):
+    """A network and a stretch of time."""
+
+    start: UtcTime
+    """First instant, UTC."""
+    end: UtcTime
+    """First instant after the stretch, UTC."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.end <= self.start:
+            msg = f"end ({self.end:%Y-%m-%dT%H:%M:%S}) must be later than start"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def span(self) -> TimeSpan:
+        """The stretch of time."""
+        return TimeSpan.between(self.start, self.end)
+
+
+class StationsRequest(SpanRequest):
+    """A network, some of its stations and a stretch of time."""
+
+    stations: tuple[StationPattern, ...] = ()
+    """Stations as NET.STA, wildcards allowed; all of the network when empty."""
+    days_per_task: Annotated[int, Field(ge=1, le=31)] = 7
+    """Days of one station that make one task."""
+    max_parallel: Annotated[int, Field(ge=1, le=64)] = 2
+    """Tasks at work at once."""
+
+
+class LocateRequest(SpanRequest):
+    """A network and a stretch of time, located a few days at a time."""
+
+    days_per_task: Annotated[int, Field(ge=1, le=31)] = 7
+    """Days that make one task."""
+
+
+class DailyRequest(NetworkRequest):
+    """A network and a day."""
+
+    day: date | None = None
+    """The UTC day; yesterday when empty."""
+
+    @property
+    def chosen_day(self) -> date:
+        """The day asked for, or yesterday."""
+        return self.day or (datetime.now(UTC) - timedelta(days=1)).date()
+
+
+class BackfillRequest(SpanRequest):
+    """A network, months of its stations, and what of them is to be done."""
+
+    stations: tuple[StationPattern, ...] = ()
+    """Stations as NET.STA, wildcards allowed; all of the network when empty."""
+    max_parallel: Annotated[int, Field(ge=1, le=64)] = 2
+    """Stations at work at once."""
+    mode: Literal["missing", "failed", "missing+failed", "stale", "all"] = "missing+failed"
+    """What to do: what was never done, what failed, what an older picker or config did, or all."""
+    dry_run: bool = False
+    """Only plan, and tell what it would take."""
