@@ -109,7 +109,7 @@ class SimulatedSource(_Section):
     """A simulated network with known truth."""
 
     kind: Literal["simulated"] = "simulated"
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     """Everything random follows from it."""
     n_stations: Annotated[int, Field(ge=4, le=200)] = 12
     """Number of stations."""

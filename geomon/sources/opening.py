@@ -25,4 +25,4 @@ def open_source(config: Config) -> WaveformSource:
         return files.FilesSource(settings, config.network)
     from geomon.sources import simulated
 
-    return simulated.SimulatedSource(settings, config.velocity.model())
+    return simulated.SimulatedSource(settings, config.velocity.model(), config.network)

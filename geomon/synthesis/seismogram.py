@@ -44,6 +44,7 @@ DENSITY_KG_M3 = 2700.0
 _FREE_SURFACE = 2.0
 _CODA_CORNER_HZ = 12.0
 _SITE_DAMPING = 0.12
+_ANTI_ALIAS = 0.36
 _PAD_S = 6.0  # room for the tail of the longest pulse before it wraps around
 
 type Floats = NDArray[np.float64]
@@ -266,7 +267,7 @@ def seismograms(
     n_samples : int
         Length of each record.
     sampling_rate_hz : float
-        Samples per second; energy near and above half of it is removed, as a digitiser does.
+        Samples per second; energy near half of it is removed, causally, as by a digitiser.
 
     Returns
     -------
@@ -315,10 +316,11 @@ class _Grid:
         turn = np.exp(-2j * np.pi * self.frequency * np.where(inside, time_s, 0.0)[:, None])
         return np.asarray(turn * (amplitude * inside)[:, None], np.complex64)
 
-    def anti_alias(self) -> Floats:
-        """Return a zero-phase low-pass from 0.8 to 1 times half the sampling rate."""
-        above = np.clip((self.frequency / (0.5 * self.rate) - 0.8) / 0.2, 0, 1)
-        return np.asarray(0.5 * (1 + np.cos(np.pi * above)))
+    def anti_alias(self) -> NDArray[np.complex128]:
+        """Return a causal Butterworth low-pass of order 8 at 0.36 times the sampling rate."""
+        s = 1j * self.frequency / (_ANTI_ALIAS * self.rate)
+        angles = np.pi * (2 * np.arange(8) + 9) / 16
+        return np.asarray(1 / np.prod(s - np.exp(1j * angles)[:, None], axis=0))
 
 
 @dataclass(frozen=True, slots=True)
