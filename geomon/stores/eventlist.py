@@ -1,8 +1,9 @@
 """Answers of the catalogue: events and picks as sequences that also make tables."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import batched
 from typing import TYPE_CHECKING, overload
 
@@ -58,6 +59,28 @@ PICK_COLUMNS = (
     "network", "station", "location", "channel", "phase", "time", "probability", "uncertainty_s",
     "snr", "amplitude", "polarity", "picker", "event_id",
 )  # fmt: skip
+
+
+def summary_of(event: Event, catalog: str = "geomon") -> EventSummary:
+    """Return one line about an event."""
+    origin, magnitude = event.preferred_origin, event.preferred_magnitude
+    updated = event.valid_from or datetime.fromtimestamp(0, UTC)
+    return EventSummary(
+        event.event_id, origin.time, origin.latitude, origin.longitude, _known(origin.depth_km),
+        None if magnitude is None else magnitude.value,
+        None if magnitude is None else magnitude.magnitude_type,
+        None if magnitude is None else _known(magnitude.uncertainty),
+        origin.n_stations, origin.n_phases, _known(origin.rms_s),
+        _known(origin.azimuthal_gap_deg), _known(origin.nearest_station_km),
+        _known(origin.ellipse_km[0]), _known(origin.ellipse_km[1]),
+        _known(origin.ellipse_azimuth_deg), _known(origin.depth_interval_km[0]),
+        _known(origin.depth_interval_km[1]), _known(origin.time_uncertainty_s), origin.quality,
+        event.event_type, event.review_state, event.probability, event.revision, updated, catalog,
+    )  # fmt: skip
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 class EventList(Sequence[Event]):

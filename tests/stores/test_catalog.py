@@ -96,8 +96,8 @@ def test_manual_picks_are_not_touched(catalog: Catalog) -> None:
 def test_picks_that_do_not_belong_are_refused(catalog: Catalog, pick, problem) -> None:
     with pytest.raises(DataError, match=problem):
         catalog.replace_picks(STREAMS[0], HOUR, [pick], catalog.begin_run("pick"))
+    twice = [make_pick(10), make_pick(10, probability=0.4)]
     with pytest.raises(DataError, match="two P picks at"):
-        twice = [make_pick(10), make_pick(10, probability=0.4)]
         catalog.replace_picks(STREAMS[0], HOUR, twice, catalog.begin_run("pick"))
     assert not any(dump(catalog)["run"])
 
