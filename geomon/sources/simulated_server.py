@@ -1,7 +1,7 @@
 """A simulated network behind FDSN web services on this machine, for the demo and for tests.
 
-Serves fdsnws-station (StationXML with responses) and fdsnws-dataselect (miniSEED 3) of version 1,
-by GET and POST, as far as fetching needs them: codes with wildcards, times, a box, `nodata`. Like
+Serves fdsnws-station (StationXML with responses) and fdsnws-dataselect (miniSEED 2, or 3 when asked
+for) of version 1, by GET and POST, as far as fetching needs them: codes, times, a box. Like
 a real centre it answers with whole records, so that a little more than the span comes, and it
 knows nothing that has not arrived yet. Specification: https://www.fdsn.org/webservices/ (1.2).
 """
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from geomon.errors import DataError
 from geomon.ids import SeedId
@@ -82,7 +82,8 @@ def create_app(scenario: Scenario, *, clock: Callable[[], int] = time.time_ns) -
         try:
             options, selection = _checked(service, settings, lines)
             if service == "dataselect":
-                content = _records(scenario, selection, clock())
+                version: Literal[2, 3] = 3 if options.get("format") == "miniseed3" else 2
+                content = _records(scenario, selection, clock(), version)
                 media = "application/vnd.fdsn.mseed"
             else:
                 content = _metadata(scenario, selection, options)
@@ -206,7 +207,9 @@ def _checked(
     return options, selection
 
 
-def _records(scenario: Scenario, selection: list[_Line], now_ns: int) -> bytes:
+def _records(
+    scenario: Scenario, selection: list[_Line], now_ns: int, version: Literal[2, 3]
+) -> bytes:
     """Return the records that hold the samples asked for."""
     segments = [
         segment
@@ -215,7 +218,7 @@ def _records(scenario: Scenario, selection: list[_Line], now_ns: int) -> bytes:
         if line.wants(seed_id)
         for segment in scenario.segments(seed_id, line.span.aligned(_RECORD_NS), now_ns=now_ns)
     ]
-    return encode(segments)
+    return encode(segments, format_version=version)
 
 
 def _metadata(scenario: Scenario, selection: list[_Line], options: Mapping[str, str]) -> bytes:
