@@ -14,6 +14,7 @@ from geomon.stores import pick_rows, queries, replacing, reviewing, schema
 from geomon.stores.database import Database, Run, stream_ids
 from geomon.stores.event_rows import load_events
 from geomon.stores.eventlist import EventList, PickList
+from geomon.stores.gaps import Gaps
 from geomon.stores.ledger import Ledger
 from geomon.stores.pick_rows import PicksChange
 from geomon.stores.queries import OWN, Circle, EventQuery, Order, Time, as_ns
@@ -59,6 +60,11 @@ class Catalog:
     def ledger(self) -> Ledger:
         """What was asked for, picked and located, kept in the same database."""
         return Ledger(self.database)
+
+    @property
+    def gaps(self) -> Gaps:
+        """What sources did not have when asked, kept in the same database."""
+        return Gaps(self.database)
 
     def begin_run(
         self, kind: str, *, config_hash: str = "", picker: str = "", data_version: str = ""
