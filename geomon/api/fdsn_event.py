@@ -1,0 +1,238 @@
+"""fdsnws-event 1.2 over the catalogue."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+from xml.sax.saxutils import escape
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse, StreamingResponse
+
+from geomon.api import fdsn
+from geomon.api.fdsn import NODATA, Parameter, RequestProblem, Service
+from geomon.services.workspace import Workspace
+from geomon.stores.eventlist import EventList, EventSummary
+from geomon.stores.queries import Circle, EventQuery, Order
+
+MAX_EVENTS = 20_000
+"""Most events of one answer; more are refused with 413, as at other data centres."""
+
+TEXT_COLUMNS = (
+    "EventID", "Time", "Latitude", "Longitude", "Depth/km", "Author", "Catalog", "Contributor",
+    "ContributorID", "MagType", "Magnitude", "MagAuthor", "EventLocationName", "EventType",
+)  # fmt: skip
+"""Columns of the text format, in the order of the specification's version 1.2."""
+
+_ORDERS: dict[str, Order] = {
+    "time": "-time",
+    "time-asc": "time",
+    "magnitude": "-magnitude",
+    "magnitude-asc": "magnitude",
+}
+
+SERVICE = Service(
+    name="event",
+    version="1.2.0",
+    about="Earthquakes of the catalogue, as QuakeML 1.2, text, GeoJSON or CSV.",
+    media_types=("application/xml", "text/plain", "application/geo+json", "text/csv"),
+    resources=("version", "application.wadl", "catalogs", "contributors"),
+    parameters=(
+        Parameter("starttime", "time", "Events at or after this time, UTC.", ("start",)),
+        Parameter("endtime", "time", "Events at or before this time, UTC.", ("end",)),
+        Parameter("minlatitude", "float", "Southern edge, degrees.", ("minlat",), -90, 90,
+                  default="-90"),
+        Parameter("maxlatitude", "float", "Northern edge, degrees.", ("maxlat",), -90, 90,
+                  default="90"),
+        Parameter("minlongitude", "float", "Western edge, degrees; larger than the eastern edge "
+                  "where the box crosses the dateline.", ("minlon",), -180, 180, default="-180"),
+        Parameter("maxlongitude", "float", "Eastern edge, degrees.", ("maxlon",), -180, 180,
+                  default="180"),
+        Parameter("latitude", "float", "Centre of a circle, degrees.", ("lat",), -90, 90,
+                  default="0"),
+        Parameter("longitude", "float", "Centre of a circle, degrees.", ("lon",), -180, 180,
+                  default="0"),
+        Parameter("minradius", "float", "Smallest distance from the centre, degrees.", (), 0, 180,
+                  default="0"),
+        Parameter("maxradius", "float", "Largest distance from the centre, degrees.", (), 0, 180,
+                  default="180"),
+        Parameter("mindepth", "float", "Smallest depth, kilometres."),
+        Parameter("maxdepth", "float", "Largest depth, kilometres."),
+        Parameter("minmagnitude", "float", "Smallest magnitude.", ("minmag",)),
+        Parameter("maxmagnitude", "float", "Largest magnitude.", ("maxmag",)),
+        Parameter("magnitudetype", "text", "Type of the preferred magnitude, for example ML.",
+                  ("magtype",)),
+        Parameter("eventtype", "text", "Event types of QuakeML, separated by commas."),
+        Parameter("includeallorigins", "bool", "Also origins that are not preferred; this "
+                  "catalogue holds one for each event.", default="false"),
+        Parameter("includeallmagnitudes", "bool", "Also magnitudes that are not preferred; this "
+                  "catalogue holds one for each event.", default="false"),
+        Parameter("includearrivals", "bool", "Also arrivals and picks.", default="false"),
+        Parameter("eventid", "text", "Events by their ids, separated by commas."),
+        Parameter("limit", "int", "Most events to return.", (), 1, MAX_EVENTS),
+        Parameter("offset", "int", "Number of the first event to return, from 1.", (), 1, 10**9,
+                  default="1"),
+        Parameter("orderby", "text", "Order of the events.", choices=tuple(_ORDERS),
+                  default="time"),
+        Parameter("catalog", "text", "Catalogue the events are in."),
+        Parameter("contributor", "text", "Agency that contributed the events."),
+        Parameter("updatedafter", "time", "Events changed after this time, UTC."),
+        Parameter("format", "text", "Format of the answer; geojson and csv are extensions.",
+                  choices=("xml", "text", "geojson", "csv"), default="xml"),
+        NODATA,
+    ),
+)  # fmt: skip
+
+
+def event_service(space: Workspace) -> APIRouter:
+    """Return the routes of the event service."""
+    router = APIRouter(tags=["fdsnws-event"])
+    agency = space.config.network.agency
+
+    def answer(request: Request) -> Response:
+        values = fdsn.read_parameters(request.query_params.multi_items(), SERVICE.parameters)
+        if values.get("contributor", agency).lower() != agency.lower():
+            return fdsn.empty_response(request, SERVICE, values)
+        query = event_query(values)
+        events = space.catalog.find(query)
+        if len(events) > MAX_EVENTS:
+            raise RequestProblem(
+                413, f"more than {MAX_EVENTS} events match; narrow the request or page with limit"
+            )
+        if not events:
+            return fdsn.empty_response(request, SERVICE, values)
+        return _written(events, values, space)
+
+    @router.get(f"{SERVICE.path}/query", openapi_extra=fdsn.openapi_parameters(SERVICE))
+    def query(request: Request) -> Response:
+        """Return the events that match, as fdsnws-event 1.2 asks."""
+        return fdsn.answered(request, SERVICE, lambda: answer(request))
+
+    @router.get(f"{SERVICE.path}/catalogs")
+    def catalogs() -> Response:
+        """List the catalogues events can be asked from."""
+        return _names("Catalogs", "Catalog", space.catalog.names())
+
+    @router.get(f"{SERVICE.path}/contributors")
+    def contributors() -> Response:
+        """List the agencies events come from."""
+        return _names("Contributors", "Contributor", [agency])
+
+    fdsn.add_descriptions(router, SERVICE)
+    return router
+
+
+def event_query(values: Mapping[str, Any]) -> EventQuery:
+    """Turn checked parameters into a query of the catalogue.
+
+    Raises
+    ------
+    RequestProblem
+        With status 400 if parameters contradict each other.
+    """
+    fdsn.check_order(
+        values, ("starttime", "endtime"), ("minlatitude", "maxlatitude"), ("mindepth", "maxdepth"),
+        ("minmagnitude", "maxmagnitude"), ("minradius", "maxradius"),
+    )  # fmt: skip
+    sides = ("minlongitude", "minlatitude", "maxlongitude", "maxlatitude")
+    circle = None
+    if values.keys() & {"latitude", "longitude", "minradius", "maxradius"}:
+        circle = Circle(
+            values.get("latitude", 0.0), values.get("longitude", 0.0),
+            values.get("maxradius", 180.0), values.get("minradius", 0.0),
+        )  # fmt: skip
+    bbox = None
+    if values.keys() & set(sides):
+        west, south, east, north = (
+            float(values.get(side, edge))
+            for side, edge in zip(sides, (-180.0, -90.0, 180.0, 90.0), strict=True)
+        )
+        bbox = (west, south, east, north)
+    end = values.get("endtime")
+    types = values.get("eventtype")
+    ids = values.get("eventid")
+    return EventQuery(
+        start=values.get("starttime"),
+        end=None if end is None else end + 1,  # the specification includes the end
+        bbox=bbox,
+        circle=circle,
+        min_magnitude=values.get("minmagnitude"),
+        max_magnitude=values.get("maxmagnitude"),
+        magnitude_type=values.get("magnitudetype"),
+        min_depth_km=values.get("mindepth"),
+        max_depth_km=values.get("maxdepth"),
+        event_type=None if types is None else tuple(_listed(types)),
+        event_ids=None if ids is None else [_bare_id(text) for text in _listed(ids)],
+        updated_after=values.get("updatedafter"),
+        catalog=values.get("catalog"),
+        order_by=_ORDERS[values.get("orderby", "time")],
+        limit=values.get("limit", MAX_EVENTS + 1),
+        offset=values.get("offset", 1) - 1,
+    )
+
+
+def text_lines(events: EventList, agency: str, place: str) -> Iterator[str]:
+    """Yield the text format, a line at a time; unknown values are empty."""
+    yield f"#{'|'.join(TEXT_COLUMNS)}\n"
+    for summary in events.summaries:
+        yield f"{'|'.join(_text_row(summary, agency, place))}\n"
+
+
+def _text_row(summary: EventSummary, agency: str, place: str) -> tuple[str, ...]:
+    known = summary.magnitude is not None
+    return (
+        summary.event_id,
+        f"{summary.time:%Y-%m-%dT%H:%M:%S.%f}",
+        f"{summary.latitude:.5f}",
+        f"{summary.longitude:.5f}",
+        "" if summary.depth_km is None else f"{summary.depth_km:.3f}",
+        agency,
+        summary.catalog,
+        agency,
+        summary.event_id,
+        (summary.magnitude_type or "") if known else "",
+        f"{summary.magnitude:.2f}" if known else "",
+        agency if known else "",
+        place.replace("|", " "),
+        summary.event_type,
+    )
+
+
+def _written(events: EventList, values: Mapping[str, Any], space: Workspace) -> Response:
+    from geomon.stores import exports, quakeml
+
+    agency = space.config.network.agency
+    wanted = values.get("format", "xml")
+    if wanted == "text":
+        lines = text_lines(events, agency, space.config.network.name)
+        return PlainTextResponse("".join(lines))
+    if wanted == "csv":
+        return Response(exports.to_csv(events), media_type="text/csv; charset=utf-8")
+    if wanted == "geojson":
+        return Response(exports.to_geojson(events), media_type="application/geo+json")
+    with_arrivals = values.get("includearrivals", False)
+    return StreamingResponse(
+        quakeml.stream(events, agency=agency, with_arrivals=with_arrivals),
+        media_type="application/xml",
+    )
+
+
+def _listed(text: str) -> Iterator[str]:
+    for part in text.split(","):
+        if not part.strip():
+            raise RequestProblem(400, f"{text[:60]!r} has an empty item")
+        yield part.strip()
+
+
+def _bare_id(text: str) -> str:
+    """Return the event id in a public id, however often it was percent-encoded."""
+    for _ in range(3):
+        text = unquote(text)
+    return text.rsplit("/", 1)[-1]
+
+
+def _names(outer: str, inner: str, names: list[str]) -> Response:
+    items = "".join(f"<{inner}>{escape(name)}</{inner}>" for name in names)
+    return Response(
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<{outer}>{items}</{outer}>\n',
+        media_type="application/xml",
+    )

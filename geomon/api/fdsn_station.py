@@ -1,0 +1,246 @@
+"""fdsnws-station 1.1 over the station metadata geomon works with."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
+
+from geomon.api import fdsn
+from geomon.api.fdsn import NODATA, Parameter, RequestProblem, Service
+from geomon.api.selection import CHANNEL_PARAMETERS, Selection, read_body, selection_of
+from geomon.errors import StationMetadataError
+from geomon.ids import StationId
+from geomon.services.workspace import Workspace
+from geomon.stations import FOREVER_NS, Channel, Stations
+from geomon.stores.queries import Circle
+from geomon.times import format_ns
+
+SERVICE = Service(
+    name="station",
+    version="1.1.0",
+    about="Stations, channels and instrument responses, as StationXML or text.",
+    media_types=("application/xml", "text/plain"),
+    methods=("GET", "POST"),
+    parameters=(
+        Parameter("starttime", "time", "Epochs that reach beyond this time, UTC.", ("start",)),
+        Parameter("endtime", "time", "Epochs that begin before this time, UTC.", ("end",)),
+        Parameter("startbefore", "time", "Epochs that start before this time, UTC."),
+        Parameter("startafter", "time", "Epochs that start after this time, UTC."),
+        Parameter("endbefore", "time", "Epochs that end before this time, UTC."),
+        Parameter("endafter", "time", "Epochs that end after this time, UTC."),
+        *CHANNEL_PARAMETERS,
+        Parameter("minlatitude", "float", "Southern edge, degrees.", ("minlat",), -90, 90,
+                  default="-90"),
+        Parameter("maxlatitude", "float", "Northern edge, degrees.", ("maxlat",), -90, 90,
+                  default="90"),
+        Parameter("minlongitude", "float", "Western edge, degrees.", ("minlon",), -180, 180,
+                  default="-180"),
+        Parameter("maxlongitude", "float", "Eastern edge, degrees.", ("maxlon",), -180, 180,
+                  default="180"),
+        Parameter("latitude", "float", "Centre of a circle, degrees.", ("lat",), -90, 90,
+                  default="0"),
+        Parameter("longitude", "float", "Centre of a circle, degrees.", ("lon",), -180, 180,
+                  default="0"),
+        Parameter("minradius", "float", "Smallest distance from the centre, degrees.", (), 0, 180,
+                  default="0"),
+        Parameter("maxradius", "float", "Largest distance from the centre, degrees.", (), 0, 180,
+                  default="180"),
+        Parameter("level", "text", "How much detail.", (),
+                  choices=("network", "station", "channel", "response"), default="station"),
+        Parameter("includerestricted", "bool", "Also channels whose data are not open.",
+                  default="true"),
+        Parameter("format", "text", "Format of the answer.", choices=("xml", "text"),
+                  default="xml"),
+        NODATA,
+    ),
+)  # fmt: skip
+
+_HEADS = {
+    "network": ("Network", "Description", "StartTime", "EndTime", "TotalStations"),
+    "station": ("Network", "Station", "Latitude", "Longitude", "Elevation", "SiteName",
+                "StartTime", "EndTime"),
+    "channel": ("Network", "Station", "Location", "Channel", "Latitude", "Longitude", "Elevation",
+                "Depth", "Azimuth", "Dip", "SensorDescription", "Scale", "ScaleFreq",
+                "ScaleUnits", "SampleRate", "StartTime", "EndTime"),
+}  # fmt: skip
+
+
+def station_service(space: Workspace) -> APIRouter:
+    """Return the routes of the station service."""
+    router = APIRouter(tags=["fdsnws-station"])
+
+    def answer(
+        request: Request, values: Mapping[str, Any], selections: Sequence[Selection]
+    ) -> Response:
+        level, wanted = values.get("level", "station"), values.get("format", "xml")
+        if level == "response" and wanted == "text":
+            raise RequestProblem(400, "the text format has no level response; ask for xml")
+        try:
+            stations = space.stations()
+        except StationMetadataError:
+            stations = Stations(())
+        found = chosen(stations, values, selections)
+        if not found.channels:
+            return fdsn.empty_response(request, SERVICE, values)
+        if wanted == "text":
+            return PlainTextResponse("".join(text_lines(found, level)))
+        return Response(as_xml(found, level), media_type="application/xml")
+
+    @router.get(f"{SERVICE.path}/query", openapi_extra=fdsn.openapi_parameters(SERVICE))
+    def query(request: Request) -> Response:
+        """Return the stations that match, as fdsnws-station 1.1 asks."""
+
+        def work() -> Response:
+            values = fdsn.read_parameters(request.query_params.multi_items(), SERVICE.parameters)
+            return answer(request, values, [selection_of(values)])
+
+        return fdsn.answered(request, SERVICE, work)
+
+    fdsn.add_post(
+        router, SERVICE, lambda request, body: answer(request, *read_body(body, SERVICE.parameters))
+    )
+    fdsn.add_descriptions(router, SERVICE)
+    return router
+
+
+def chosen(
+    stations: Stations, values: Mapping[str, Any], selections: Sequence[Selection]
+) -> Stations:
+    """Return the channel epochs that meet checked parameters.
+
+    Raises
+    ------
+    RequestProblem
+        With status 400 if parameters contradict each other.
+    """
+    fdsn.check_order(values, ("minlatitude", "maxlatitude"), ("minradius", "maxradius"))
+    tests = _tests(values)
+    return Stations(
+        tuple(
+            channel
+            for channel in stations.channels
+            if any(
+                selection.names(channel.seed_id) and channel.epoch.overlaps(selection.span)
+                for selection in selections
+            )
+            and all(test(channel) for test in tests)
+        )
+    )
+
+
+def _tests(values: Mapping[str, Any]) -> list[Callable[[Channel], bool]]:
+    south, north = values.get("minlatitude", -90.0), values.get("maxlatitude", 90.0)
+    west, east = values.get("minlongitude", -180.0), values.get("maxlongitude", 180.0)
+
+    def in_box(channel: Channel) -> bool:
+        x = channel.longitude
+        across = west <= x <= east if west <= east else x >= west or x <= east
+        return bool(across and south <= channel.latitude <= north)
+
+    tests: list[Callable[[Channel], bool]] = [in_box]
+    if values.keys() & {"latitude", "longitude", "minradius", "maxradius"}:
+        circle = Circle(
+            values.get("latitude", 0.0), values.get("longitude", 0.0),
+            values.get("maxradius", 180.0), values.get("minradius", 0.0),
+        )  # fmt: skip
+        tests.append(lambda channel: circle.contains(channel.latitude, channel.longitude))
+    limits: dict[str, Callable[[Channel, int], bool]] = {
+        "startbefore": lambda channel, time_ns: channel.epoch.start_ns < time_ns,
+        "startafter": lambda channel, time_ns: channel.epoch.start_ns > time_ns,
+        "endbefore": lambda channel, time_ns: channel.epoch.end_ns < time_ns,
+        "endafter": lambda channel, time_ns: channel.epoch.end_ns > time_ns,
+    }
+    for name, holds in limits.items():
+        if name in values:
+            tests.append(lambda channel, holds=holds, at=values[name]: holds(channel, at))  # type: ignore[misc]
+    if not values.get("includerestricted", True):
+        tests.append(lambda channel: not channel.restricted)
+    return tests
+
+
+def text_lines(stations: Stations, level: str) -> Iterable[str]:
+    """Yield the text format of a level, a line at a time."""
+    yield f"#{'|'.join(_HEADS[level])}\n"
+    rows = {"network": _network_rows, "station": _station_rows, "channel": _channel_rows}[level]
+    for row in rows(stations.channels):
+        yield f"{'|'.join(row)}\n"
+
+
+def _network_rows(channels: Sequence[Channel]) -> Iterable[tuple[str, ...]]:
+    for code, group in groupby(channels, key=lambda channel: channel.seed_id.network):
+        of_network = list(group)
+        n_stations = len({channel.seed_id.station for channel in of_network})
+        yield (code, "", *_epoch(of_network), str(n_stations))
+
+
+def _station_rows(channels: Sequence[Channel]) -> Iterable[tuple[str, ...]]:
+    def station_of(channel: Channel) -> StationId:
+        return channel.seed_id.station_id
+
+    for station_id, group in groupby(channels, key=station_of):
+        of_station = list(group)
+        first = of_station[0]
+        yield (
+            station_id.network, station_id.station, f"{first.latitude:.6f}",
+            f"{first.longitude:.6f}", f"{first.elevation_m:.1f}", station_id.station,
+            *_epoch(of_station),
+        )  # fmt: skip
+
+
+def _channel_rows(channels: Sequence[Channel]) -> Iterable[tuple[str, ...]]:
+    for channel in channels:
+        response = channel.response
+        scale = (
+            ("", "", "")
+            if response is None
+            else (
+                _number(response.sensitivity),
+                _number(response.frequency_hz),
+                response.input_unit,
+            )
+        )
+        yield (
+            channel.seed_id.network, channel.seed_id.station, channel.seed_id.location,
+            channel.seed_id.channel, f"{channel.latitude:.6f}", f"{channel.longitude:.6f}",
+            f"{channel.elevation_m:.1f}", f"{channel.depth_m:.1f}", _number(channel.azimuth_deg),
+            _number(channel.dip_deg), "", *scale, _number(channel.sampling_rate_hz),
+            *_epoch([channel]),
+        )  # fmt: skip
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or not math.isfinite(value) else f"{value:.10g}"
+
+
+def _epoch(channels: Sequence[Channel]) -> tuple[str, str]:
+    start_ns = min(channel.epoch.start_ns for channel in channels)
+    end_ns = max(channel.epoch.end_ns for channel in channels)
+    end = "" if end_ns >= FOREVER_NS else format_ns(end_ns).removesuffix("Z")
+    return format_ns(start_ns).removesuffix("Z"), end
+
+
+def as_xml(stations: Stations, level: str) -> bytes:
+    """Write StationXML with no more detail than `level`.
+
+    At level channel the overall sensitivity stays, as data centres have it.
+    """
+    from lxml import etree
+
+    from geomon.sources.stationxml import write_stationxml
+
+    root = etree.fromstring(write_stationxml(stations))
+    ns = {"s": "http://www.fdsn.org/xml/station/1"}
+    unwanted = {
+        "network": "s:Network/s:Station",
+        "station": "s:Network/s:Station/s:Channel",
+        "channel": "s:Network/s:Station/s:Channel/s:Response/s:Stage",
+    }.get(level)
+    for element in root.iterfind(unwanted, ns) if unwanted else ():
+        element.getparent().remove(element)
+    for created in root.iterfind("s:Created", ns):
+        created.text = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8"))

@@ -1,0 +1,221 @@
+"""Waveforms of an event by distance, or of one channel, ready to be drawn."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from geomon.api import schemas
+from geomon.api.envelopes import envelopes, peak, rounded, warmed
+from geomon.events import Arrival, Event
+from geomon.ids import SeedId, StationId, StreamId
+from geomon.services.workspace import Workspace
+from geomon.stations import Stations
+from geomon.times import NS_PER_S, TimeSpan, from_ns, to_ns
+from geomon.waveforms import Segment, Waveforms
+
+MAX_TRACES = 48
+_EARTH_KM = 6371.0
+_COMPONENTS = "ZNE12"
+
+
+def event_records(
+    space: Workspace,
+    stations: Stations,
+    event: Event,
+    component: str,
+    n_steps: int,
+    highpass_hz: float,
+) -> schemas.Records:
+    """Return the record section of an event, nearest station first.
+
+    Stations without an arrival are shown too where they stand within the reach of those with one,
+    so that a reader sees what was not picked. Restricted channels are left out. Where a station
+    has no such component, its vertical one is shown, or any.
+    """
+    origin = event.preferred_origin
+    origin_ns = to_ns(origin.time)
+    span = _section_span(origin_ns, event.arrivals)
+    arrivals: dict[StationId, list[Arrival]] = {}
+    for arrival in event.arrivals:
+        arrivals.setdefault(arrival.pick.seed_id.station_id, []).append(arrival)
+    distances = _distances(stations, event, arrivals, origin_ns)
+    sensors = _sensors(space, stations, arrivals, span)
+    shown = sorted((d, s) for s, d in distances.items() if s in sensors)[:MAX_TRACES]
+    components: set[str] = set()
+    traces = []
+    for distance_km, station_id in shown:
+        held = space.archive.read_stream(sensors[station_id], warmed(span))
+        open_ids = _open(held.seed_ids, stations, origin_ns)
+        components |= {seed_id.component for seed_id in open_ids}
+        seed_id = _best(open_ids, component)
+        if seed_id is None:
+            continue
+        picks = [
+            schemas.TracePick(
+                phase=arrival.pick.phase,
+                time=arrival.pick.time,
+                residual_s=arrival.residual_s if math.isfinite(arrival.residual_s) else None,
+            )
+            for arrival in arrivals.get(station_id, ())
+        ]
+        traces.append(
+            _trace(seed_id, held.of(seed_id), span, n_steps, highpass_hz, distance_km, picks)
+        )
+    return schemas.Records(
+        event_id=event.event_id,
+        origin_time=origin.time,
+        start=span.start,
+        end=span.end,
+        component=component,
+        components=_named_once(components),
+        highpass_hz=highpass_hz,
+        traces=traces,
+    )
+
+
+def channel_records(
+    space: Workspace,
+    stations: Stations,
+    seed_id: SeedId,
+    span: TimeSpan,
+    n_steps: int,
+    highpass_hz: float,
+) -> schemas.Records:
+    """Return one channel with the picks of its sensor; a restricted one comes without samples."""
+    held = Waveforms(span, (), ())
+    if seed_id.stream_id in space.archive.streams():
+        held = space.archive.read_stream(seed_id.stream_id, warmed(span))
+    open_ids = _open(held.seed_ids, stations, span.start_ns)
+    picks = [
+        schemas.TracePick(phase=pick.phase, time=pick.time, residual_s=None)
+        for pick in space.catalog.picks(span, stream_id=seed_id.stream_id)
+    ]
+    segments = held.of(seed_id) if seed_id in open_ids else ()
+    return schemas.Records(
+        event_id=None,
+        origin_time=None,
+        start=span.start,
+        end=span.end,
+        component=seed_id.component,
+        components=_named_once({one.component for one in open_ids}),
+        highpass_hz=highpass_hz,
+        traces=[_trace(seed_id, segments, span, n_steps, highpass_hz, None, picks)],
+    )
+
+
+def _section_span(origin_ns: int, arrivals: Iterable[Arrival]) -> TimeSpan:
+    """Return from a little before the origin to well after the last arrival."""
+    last_s = max(
+        ((to_ns(arrival.pick.time) - origin_ns) / NS_PER_S for arrival in arrivals), default=20.0
+    )
+    before_s = min(max(0.15 * last_s, 1.5), 10.0)
+    after_s = last_s + min(max(0.6 * last_s, 5.0), 60.0)
+    return TimeSpan(
+        origin_ns - round(before_s * NS_PER_S), origin_ns + round(max(after_s, 1.0) * NS_PER_S)
+    )
+
+
+def _distances(
+    stations: Stations,
+    event: Event,
+    arrivals: Mapping[StationId, Sequence[Arrival]],
+    origin_ns: int,
+) -> dict[StationId, float]:
+    """Return the epicentral distance, km, of every station within the reach of the arrivals."""
+    origin = event.preferred_origin
+    distances = {
+        station_id: _distance_km(origin.latitude, origin.longitude, place.latitude, place.longitude)
+        for station_id, place in stations.at(origin_ns).items()
+    }
+    for station_id, of_station in arrivals.items():
+        if math.isfinite(of_station[0].distance_km):
+            distances[station_id] = of_station[0].distance_km
+    reach_km = 1.1 * max((distances.get(s, 0.0) for s in arrivals), default=0.0)
+    return {s: d for s, d in distances.items() if d <= reach_km or s in arrivals}
+
+
+def _sensors(
+    space: Workspace,
+    stations: Stations,
+    arrivals: Mapping[StationId, Sequence[Arrival]],
+    span: TimeSpan,
+) -> dict[StationId, StreamId]:
+    """Choose one archived sensor a station: the one picked, else the network's first choice."""
+    archived = set(space.archive.streams())
+    chosen: dict[StationId, StreamId] = {}
+    for stream in stations.preferred_streams(span, space.config.network.channels):
+        if stream in archived:
+            chosen.setdefault(stream.station_id, stream)
+    for station_id, of_station in arrivals.items():
+        stream = of_station[0].pick.seed_id.stream_id
+        if stream in archived:
+            chosen[station_id] = stream
+    return chosen
+
+
+def _open(seed_ids: Iterable[SeedId], stations: Stations, at_ns: int) -> list[SeedId]:
+    """Leave out the channels whose data must not be served openly."""
+    found = []
+    for seed_id in seed_ids:
+        channel = stations.channel(seed_id, at_ns)
+        if channel is None or not channel.restricted:
+            found.append(seed_id)
+    return found
+
+
+def _best(seed_ids: Sequence[SeedId], component: str) -> SeedId | None:
+    """Return the channel of a component, or of its other name, else the vertical one, else any."""
+    by_component = {seed_id.component: seed_id for seed_id in seed_ids}
+    other = {"N": "1", "E": "2", "1": "N", "2": "E"}.get(component, component)
+    for name in (component, other, "Z", *by_component):
+        if name in by_component:
+            return by_component[name]
+    return None
+
+
+def _named_once(components: set[str]) -> list[str]:
+    """Return the components there are, vertical first; 1 and 2 stand in for N and E."""
+    hidden = {other for name, other in (("N", "1"), ("E", "2")) if name in components}
+    return sorted(components - hidden, key=lambda name: (_COMPONENTS.find(name) % 9, name))
+
+
+def _trace(
+    seed_id: SeedId,
+    segments: Iterable[Segment],
+    span: TimeSpan,
+    n_steps: int,
+    highpass_hz: float,
+    distance_km: float | None,
+    picks: list[schemas.TracePick],
+) -> schemas.Trace:
+    found = list(envelopes(segments, span, n_steps, highpass_hz=highpass_hz))
+    largest = peak(found)
+    return schemas.Trace(
+        network=seed_id.network,
+        station=seed_id.station,
+        location=seed_id.location,
+        channel=seed_id.channel,
+        distance_km=distance_km,
+        peak=largest,
+        pieces=[
+            schemas.TracePiece(
+                start=from_ns(piece.start_ns),
+                step_s=piece.step_s,
+                minimum=rounded(piece.minimum, largest),
+                maximum=rounded(piece.maximum, largest),
+            )
+            for piece in found
+        ],
+        picks=picks,
+    )
+
+
+def _distance_km(
+    latitude_1: float, longitude_1: float, latitude_2: float, longitude_2: float
+) -> float:
+    """Return the great-circle distance on a sphere of 6371 km."""
+    phi_1, phi_2 = math.radians(latitude_1), math.radians(latitude_2)
+    half = math.radians(longitude_2 - longitude_1) / 2
+    haversine = (
+        math.sin((phi_2 - phi_1) / 2) ** 2 + math.cos(phi_1) * math.cos(phi_2) * math.sin(half) ** 2
+    )
+    return 2 * _EARTH_KM * math.asin(min(1.0, math.sqrt(haversine)))

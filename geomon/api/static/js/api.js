@@ -1,0 +1,62 @@
+// Asks the server. Every answer is JSON; an error has one sentence in `detail`.
+
+import { iso } from "./format.js";
+
+async function ask(path, parameters = {}, signal = undefined) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== null && value !== undefined) query.set(name, value);
+  }
+  const text = query.toString();
+  const response = await fetch(`api/${path}${text ? `?${text}` : ""}`, { signal, headers: { Accept: "application/json" } });
+  if (!response.ok) {
+    const problem = await response.json().catch(() => ({}));
+    throw new Error(typeof problem.detail === "string" ? problem.detail : `The server answered ${response.status}`);
+  }
+  return response.json();
+}
+
+const span = ([from, to]) => ({ start: iso(from), end: iso(to) });
+
+export const getStatus = () => ask("status");
+export const getCoverage = (limits, signal) => ask("coverage", span(limits), signal);
+export const getEvent = (id, signal) => ask(`events/${encodeURIComponent(id)}`, {}, signal);
+export const getWaveforms = (id, component, n, signal) => ask("waveforms", { event_id: id, component, bins: n }, signal);
+
+export async function getStations(limits, signal) {
+  const answer = await ask("stations", span(limits), signal);
+  return answer.features.map(({ properties, geometry }) => ({
+    ...properties,
+    longitude: geometry.coordinates[0],
+    latitude: geometry.coordinates[1],
+    lastData: properties.last_data ? Date.parse(properties.last_data) : null,
+  }));
+}
+
+const PAGE = 20000;
+
+// All events of a span, newest first, however many pages that takes.
+export async function getEvents(limits, signal) {
+  const events = [];
+  for (;;) {
+    const answer = await ask("events", { ...span(limits), limit: PAGE, offset: events.length }, signal);
+    for (const { properties: p, geometry } of answer.features) {
+      events.push({
+        id: p.event_id,
+        time: Date.parse(p.time),
+        longitude: geometry.coordinates[0],
+        latitude: geometry.coordinates[1],
+        depth: p.depth_km,
+        depthRange: p.depth_low_km === null ? null : [p.depth_low_km, p.depth_high_km],
+        mag: p.magnitude,
+        magType: p.magnitude_type,
+        quality: p.quality,
+        nStations: p.n_stations,
+        ellipse: [p.ellipse_major_km, p.ellipse_minor_km, p.ellipse_azimuth_deg],
+        review: p.review_state,
+        type: p.event_type,
+      });
+    }
+    if (answer.features.length < PAGE) return events;
+  }
+}

@@ -1,0 +1,119 @@
+// The list of events beside the map. Only the rows on screen exist, so 100,000 events scroll well.
+
+import { clock, count, day, el, fixed, magnitude, plural } from "./format.js";
+
+const ROW = 52;
+
+export class EventList {
+  constructor(box, inner, { onSelect, onHover }) {
+    Object.assign(this, { box, inner, onSelect, onHover });
+    this.events = [];
+    this.selected = null;
+    this.colour = () => "gray";
+    this.rows = new Map();
+    box.addEventListener("scroll", () => this.draw(), { passive: true });
+    addEventListener("scroll", () => this.draw(), { passive: true });
+    new ResizeObserver(() => this.draw()).observe(box);
+    box.addEventListener("keydown", (e) => {
+      const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1 }[e.key];
+      if (step) this.move(step);
+      if (step) e.preventDefault();
+    });
+  }
+
+  show(events, colour, empty) {
+    this.events = events;
+    this.colour = colour;
+    this.index = new Map(events.map((event, i) => [event.id, i]));
+    this.rows.clear();
+    this.inner.replaceChildren();
+    this.inner.style.height = events.length ? `${events.length * ROW}px` : "auto";
+    if (!events.length && empty) this.inner.append(empty);
+    this.draw();
+  }
+
+  select(id, reveal = true) {
+    this.selected = id;
+    const i = this.index?.get(id);
+    if (reveal && i !== undefined && this.box.scrollHeight > this.box.clientHeight) {
+      const top = i * ROW;
+      if (top < this.box.scrollTop || top + ROW > this.box.scrollTop + this.box.clientHeight) {
+        this.box.scrollTop = top - this.box.clientHeight / 2 + ROW / 2;
+      }
+    }
+    for (const [key, row] of this.rows) row.setAttribute("aria-selected", key === id);
+  }
+
+  light(id) {
+    for (const [key, row] of this.rows) row.classList.toggle("lit", key === id);
+  }
+
+  // The event `step` places further down, or null at the ends.
+  neighbour(id, step) {
+    const i = this.index?.get(id);
+    return i === undefined ? (this.events[0] ?? null) : (this.events[i + step] ?? null);
+  }
+
+  move(step) {
+    const next = this.neighbour(this.selected, step);
+    if (next) this.onSelect(next.id);
+  }
+
+  draw() {
+    if (!this.events.length) return;
+    const frame = this.inner.getBoundingClientRect();
+    const view = this.box.getBoundingClientRect();
+    const top = Math.max(view.top, 0) - frame.top;
+    const bottom = Math.min(view.bottom, innerHeight) - frame.top;
+    const first = Math.max(0, Math.floor(top / ROW) - 6);
+    const last = Math.min(this.events.length, Math.ceil(bottom / ROW) + 6);
+    const wanted = new Set();
+    for (let i = first; i < last; i += 1) {
+      const event = this.events[i];
+      wanted.add(event.id);
+      if (!this.rows.has(event.id)) this.rows.set(event.id, this.inner.appendChild(this.row(event, i)));
+    }
+    for (const [id, row] of this.rows) {
+      if (!wanted.has(id)) {
+        row.remove();
+        this.rows.delete(id);
+      }
+    }
+  }
+
+  row(event, i) {
+    const mark = el("i");
+    mark.style.background = this.colour(event.depth);
+    const row = el(
+      "div",
+      {
+        class: "row", role: "option", "aria-selected": event.id === this.selected,
+        "aria-label": `Magnitude ${magnitude(event.mag)}, ${day(event.time)} ${clock(event.time)}, depth ${fixed(event.depth, 1)} km`,
+        onclick: () => this.onSelect(event.id),
+        onmouseenter: () => this.onHover(event.id),
+        onmouseleave: () => this.onHover(null),
+      },
+      el("span", { class: "mag" }, mark, magnitude(event.mag)),
+      el("span", { class: "when" }, el("b", {}, clock(event.time)), el("span", {}, day(event.time))),
+      el("span", { class: "much" }, el("b", {}, `${fixed(event.depth, 1)} km`), `${plural(event.nStations, "station")} `, el("span", { class: "quality", title: "Quality class" }, event.quality)),
+    );
+    row.style.top = `${i * ROW}px`;
+    return row;
+  }
+}
+
+// What the numbers of a view say in a few words.
+export function summarise(events, total) {
+  const box = document.createDocumentFragment();
+  const largest = events.reduce((best, event) => ((event.mag ?? -9) > (best?.mag ?? -9) ? event : best), null);
+  const outside = total - events.length;
+  box.append(
+    el("div", { class: "big" }, count(events.length), el("small", {}, `${events.length === 1 ? "event" : "events"} in view${outside ? `, ${count(outside)} outside` : ""}`)),
+  );
+  if (largest && largest.mag !== null) {
+    const depths = events.map((event) => event.depth).filter((depth) => depth !== null).sort((a, b) => a - b);
+    const middle = depths.length > 1 ? ` Median depth ${fixed(depths[Math.floor(depths.length / 2)], 1)} km.` : "";
+    box.append(el("p", {}, `Largest M ${magnitude(largest.mag)} at ${clock(largest.time)} on ${day(largest.time)}.${middle}`));
+  }
+  return box;
+}

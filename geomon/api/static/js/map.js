@@ -1,0 +1,296 @@
+// The map: land, events, stations. Everything is drawn from the server's own files.
+
+import * as maplibregl from "../vendor/maplibre-gl/maplibre-gl.mjs";
+import { depthExpression, css, radiusExpression } from "./theme.js";
+
+const VENDOR = new URL("../vendor/", import.meta.url).href;
+const FONT = ["sans-serif"]; // without a glyph server MapLibre draws text with local fonts
+const EMPTY = { type: "FeatureCollection", features: [] };
+const FINE_ZOOM = 4.5; // from here on the 1:10 million coastline is worth its size
+
+const collection = (features) => ({ type: "FeatureCollection", features });
+
+async function world(scale) {
+  const response = await fetch(`${VENDOR}world-atlas/countries-${scale}.json`);
+  const topology = await response.json();
+  const { countries, land } = topology.objects;
+  return {
+    land: topojson.feature(topology, land),
+    borders: topojson.mesh(topology, countries, (a, b) => a !== b),
+  };
+}
+
+// A station is a triangle; one picture, coloured by its health through a distance field.
+function triangle() {
+  const size = 48;
+  const canvas = Object.assign(document.createElement("canvas"), { width: size, height: size });
+  const pen = canvas.getContext("2d");
+  pen.beginPath();
+  pen.moveTo(24, 9);
+  pen.lineTo(40, 38);
+  pen.lineTo(8, 38);
+  pen.closePath();
+  pen.fill();
+  return pen.getImageData(0, 0, size, size);
+}
+
+// 68 % ellipse around an epicentre, in km, as a ring of degrees.
+function ellipseRing(event) {
+  const [major, minor, azimuth] = event.ellipse;
+  const kmPerDegree = 111.195;
+  const turn = (azimuth * Math.PI) / 180;
+  const shrink = Math.max(Math.cos((event.latitude * Math.PI) / 180), 0.01);
+  const ring = [];
+  for (let i = 0; i <= 48; i += 1) {
+    const a = (i / 48) * 2 * Math.PI;
+    const along = major * Math.cos(a);
+    const across = minor * Math.sin(a);
+    const north = along * Math.cos(turn) - across * Math.sin(turn);
+    const east = along * Math.sin(turn) + across * Math.cos(turn);
+    ring.push([event.longitude + east / (kmPerDegree * shrink), event.latitude + north / kmPerDegree]);
+  }
+  return ring;
+}
+
+export class EventMap {
+  constructor(container, { view, bounds, onMove, onSelect, onHover, onStation }) {
+    Object.assign(this, { onMove, onSelect, onHover, onStation });
+    this.map = new maplibregl.Map({
+      container,
+      style: { version: 8, sources: {}, layers: [{ id: "water", type: "background", paint: { "background-color": css("water") } }] },
+      ...(view ? { zoom: view[0], center: [view[2], view[1]] } : { bounds: bounds ?? [-170, -60, 170, 75], fitBoundsOptions: { padding: 40, maxZoom: 12 } }),
+      attributionControl: false,
+      dragRotate: false,
+      pitchWithRotate: false,
+      renderWorldCopies: true,
+      maxZoom: 17,
+    });
+    this.map.touchZoomRotate.disableRotation();
+    this.map.keyboard.disableRotation();
+    this.map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "top-right");
+    this.map.addControl(new maplibregl.ScaleControl({ maxWidth: 110 }), "bottom-right");
+    this.map.addControl(new maplibregl.AttributionControl({ compact: false, customAttribution: "Natural Earth" }), "bottom-right");
+    this.shown = { events: [], deepest: 20, stations: [], region: null, selected: null };
+    this.hovered = null;
+    this.ready = new Promise((resolve) => this.map.once("load", resolve)).then(() => this.dress());
+  }
+
+  dress() {
+    const map = this.map;
+    for (const id of ["land", "borders", "graticule", "region", "ellipses", "stations", "events", "selected"]) {
+      map.addSource(id, { type: "geojson", data: EMPTY, ...(id === "events" ? { promoteId: "id" } : {}) });
+    }
+    map.addImage("station", triangle(), { sdf: true, pixelRatio: 3 });
+    const add = (id, type, source, paint, extra = {}) => map.addLayer({ id, type, source, paint, ...extra });
+    add("land", "fill", "land", {});
+    add("coast", "line", "land", { "line-width": 0.8 });
+    add("borders", "line", "borders", { "line-width": 0.7, "line-dasharray": [4, 3] });
+    add("graticule", "line", "graticule", { "line-width": 0.6 }, { filter: ["==", ["geometry-type"], "LineString"] });
+    add("graticule-labels", "symbol", "graticule", {}, {
+      filter: ["==", ["geometry-type"], "Point"],
+      layout: { "text-field": ["get", "label"], "text-font": FONT, "text-size": 10, "text-anchor": ["get", "anchor"], "text-offset": ["get", "offset"], "text-allow-overlap": true },
+    });
+    add("region", "line", "region", { "line-width": 1, "line-dasharray": [2, 3] });
+    add("ellipses", "fill", "ellipses", { "fill-opacity": 0.07 }, { minzoom: 7.5 });
+    add("ellipse-lines", "line", "ellipses", { "line-opacity": 0.45, "line-width": 0.8 }, { minzoom: 7.5 });
+    add("stations", "symbol", "stations", { "icon-halo-width": 1.2 }, {
+      layout: { "icon-image": "station", "icon-size": ["interpolate", ["linear"], ["zoom"], 3, 0.55, 9, 0.95], "icon-allow-overlap": true, "icon-ignore-placement": true },
+    });
+    add("station-labels", "symbol", "stations", { "text-halo-width": 1.4 }, {
+      minzoom: 7,
+      layout: { "text-field": ["get", "station"], "text-font": FONT, "text-size": 10.5, "text-offset": [0, 0.85], "text-anchor": "top", "text-optional": true },
+    });
+    add("events", "circle", "events", {
+      "circle-radius": radiusExpression, "circle-opacity": ["case", ["boolean", ["feature-state", "lit"], false], 1, 0.78],
+      "circle-stroke-width": ["case", ["boolean", ["feature-state", "lit"], false], 2, 0.7],
+    }, { layout: { "circle-sort-key": ["-", 0, ["coalesce", ["get", "mag"], -0.5]] } });
+    add("selected", "circle", "selected", { "circle-radius": ["+", 4.5, radiusExpression], "circle-opacity": 0, "circle-stroke-width": 2 });
+    this.colour();
+    this.listen();
+    this.dressed = true;
+    this.setEvents(this.shown.events, this.shown.deepest);
+    this.setStations(this.shown.stations);
+    this.setRegion(this.shown.region);
+    this.select(this.shown.selected);
+    this.graticule();
+    this.onMove(this);
+    return this.loadLand().then(() => map.once("idle"));
+  }
+
+  // Colours again, for instance after the system went dark.
+  colour() {
+    const paint = (layer, name, value) => this.map.setPaintProperty(layer, name, value);
+    paint("water", "background-color", css("water"));
+    paint("land", "fill-color", css("land"));
+    paint("coast", "line-color", css("coast"));
+    paint("borders", "line-color", css("border"));
+    paint("graticule", "line-color", css("grid"));
+    paint("graticule-labels", "text-color", css("faint"));
+    paint("region", "line-color", css("faint"));
+    const health = ["match", ["get", "health"], "good", css("good"), "partial", css("partial"), css("silent")];
+    paint("stations", "icon-color", health);
+    paint("stations", "icon-halo-color", css("land"));
+    paint("station-labels", "text-color", css("muted"));
+    paint("station-labels", "text-halo-color", css("land"));
+    paint("events", "circle-stroke-color", ["case", ["boolean", ["feature-state", "lit"], false], css("ink"), css("land")]);
+    paint("selected", "circle-stroke-color", css("accent"));
+    this.colourDepth();
+  }
+
+  colourDepth() {
+    const colours = depthExpression(this.shown.deepest);
+    this.map.setPaintProperty("events", "circle-color", colours);
+    this.map.setPaintProperty("ellipses", "fill-color", colours);
+    this.map.setPaintProperty("ellipse-lines", "line-color", colours);
+  }
+
+  listen() {
+    const { map } = this;
+    map.on("moveend", () => {
+      this.graticule();
+      this.loadLand();
+      this.ellipses();
+      this.onMove(this);
+    });
+    const nearest = (point, layers, slack = 4) => map.queryRenderedFeatures([[point.x - slack, point.y - slack], [point.x + slack, point.y + slack]], { layers })[0];
+    map.on("mousemove", (e) => {
+      const event = nearest(e.point, ["events"], 2);
+      const station = event ? null : nearest(e.point, ["stations"], 2);
+      map.getCanvas().style.cursor = event ? "pointer" : "";
+      this.onHover(event ? event.properties.id : null, e.originalEvent);
+      this.onStation(station ? station.properties.id : null, e.originalEvent);
+    });
+    map.on("mouseout", () => {
+      this.onHover(null);
+      this.onStation(null);
+    });
+    map.on("click", (e) => {
+      const event = nearest(e.point, ["events"], 6);
+      if (event) this.onSelect(event.properties.id);
+    });
+  }
+
+  async loadLand() {
+    const scale = this.map.getZoom() >= FINE_ZOOM ? "10m" : "50m";
+    if (this.scale === scale || this.scale === "10m") return;
+    this.scale = scale;
+    const { land, borders } = await world(scale);
+    if (this.scale !== scale) return;
+    this.map.getSource("land").setData(land);
+    this.map.getSource("borders").setData({ type: "Feature", geometry: borders, properties: {} });
+  }
+
+  graticule() {
+    const bounds = this.map.getBounds();
+    const width = this.map.getContainer().clientWidth;
+    const perPixel = (bounds.getEast() - bounds.getWest()) / width;
+    const steps = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30];
+    const step = steps.find((s) => s / perPixel > 110) ?? 45;
+    const decimals = step < 0.1 ? 2 : step < 1 ? 1 : 0;
+    const west = bounds.getWest();
+    const east = bounds.getEast();
+    const south = Math.max(bounds.getSouth(), -85);
+    const north = Math.min(bounds.getNorth(), 85);
+    const features = [];
+    const line = (coordinates) => features.push({ type: "Feature", geometry: { type: "LineString", coordinates }, properties: {} });
+    const label = (coordinates, text, anchor, offset) => features.push({ type: "Feature", geometry: { type: "Point", coordinates }, properties: { label: text, anchor, offset } });
+    for (let i = Math.ceil(west / step); i * step <= east; i += 1) {
+      const x = i * step;
+      const shown = ((((x + 180) % 360) + 360) % 360) - 180;
+      line([[x, south], [x, north]]);
+      label([x, north], `${Math.abs(shown).toFixed(decimals)}°${Math.abs(shown) < 1e-9 ? "" : shown < 0 ? "W" : "E"}`, "top-left", [0.3, 0.35]);
+    }
+    for (let i = Math.ceil(south / step); i * step <= north; i += 1) {
+      const y = i * step;
+      line([[west, y], [east, y]]);
+      label([west, y], `${Math.abs(y).toFixed(decimals)}°${Math.abs(y) < 1e-9 ? "" : y < 0 ? "S" : "N"}`, "bottom-left", [0.4, -0.2]);
+    }
+    this.map.getSource("graticule").setData(collection(features));
+  }
+
+  setEvents(events, deepest) {
+    Object.assign(this.shown, { events, deepest });
+    if (!this.dressed) return;
+    this.colourDepth();
+    this.map.getSource("events").setData(collection(events.map((event) => ({
+      type: "Feature",
+      geometry: { type: "Point", coordinates: [event.longitude, event.latitude] },
+      properties: { id: event.id, mag: event.mag, depth: event.depth },
+    }))));
+    this.ellipses();
+    this.select(this.shown.selected);
+  }
+
+  // Ellipses are only worth drawing where they are larger than a few pixels and not too many.
+  ellipses() {
+    const near = this.map.getZoom() >= 7 ? this.inView(this.shown.events) : [];
+    const drawn = near.length <= 1500 ? near.filter((event) => event.ellipse[0] > 0 && event.ellipse[1] !== null) : [];
+    this.map.getSource("ellipses").setData(collection(drawn.map((event) => ({
+      type: "Feature",
+      geometry: { type: "Polygon", coordinates: [ellipseRing(event)] },
+      properties: { depth: event.depth },
+    }))));
+  }
+
+  setStations(stations) {
+    this.shown.stations = stations;
+    if (!this.dressed) return;
+    this.map.getSource("stations").setData(collection(stations.map((s) => ({
+      type: "Feature",
+      geometry: { type: "Point", coordinates: [s.longitude, s.latitude] },
+      properties: { id: s.id, station: s.station, health: s.health },
+    }))));
+  }
+
+  setRegion(region) {
+    this.shown.region = region;
+    if (!this.dressed || !region) return;
+    const { west, south, north } = region;
+    const east = region.east < west ? region.east + 360 : region.east;
+    const coordinates = [[west, south], [east, south], [east, north], [west, north], [west, south]];
+    this.map.getSource("region").setData({ type: "Feature", geometry: { type: "LineString", coordinates }, properties: {} });
+  }
+
+  select(id) {
+    this.shown.selected = id;
+    if (!this.dressed) return;
+    const event = this.shown.events.find((e) => e.id === id);
+    this.map.getSource("selected").setData(event ? collection([{
+      type: "Feature", geometry: { type: "Point", coordinates: [event.longitude, event.latitude] }, properties: { mag: event.mag },
+    }]) : EMPTY);
+  }
+
+  light(id) {
+    if (!this.dressed || id === this.hovered) return;
+    if (this.hovered) this.map.setFeatureState({ source: "events", id: this.hovered }, { lit: false });
+    if (id) this.map.setFeatureState({ source: "events", id }, { lit: true });
+    this.hovered = id;
+  }
+
+  reveal(event) {
+    if (!this.inView([event]).length) this.map.easeTo({ center: [event.longitude, event.latitude] });
+  }
+
+  bounds() {
+    const b = this.map.getBounds();
+    return { west: b.getWest(), east: b.getEast(), south: b.getSouth(), north: b.getNorth() };
+  }
+
+  inView(events) {
+    const { west, east, south, north } = this.bounds();
+    if (east - west >= 360) return events.filter((e) => e.latitude >= south && e.latitude <= north);
+    return events.filter((e) => {
+      if (e.latitude < south || e.latitude > north) return false;
+      return (((e.longitude - west) % 360) + 360) % 360 <= east - west;
+    });
+  }
+
+  view() {
+    const { lat, lng } = this.map.getCenter().wrap();
+    return [this.map.getZoom(), lat, lng];
+  }
+
+  fit(bounds) {
+    this.map.fitBounds(bounds, { padding: 48, maxZoom: 12, duration: 0 });
+  }
+}

@@ -1,0 +1,64 @@
+// What the page shows. The URL hash holds all of it, so that a view can be shared.
+
+import { iso, parseTime } from "./format.js";
+
+export const PRESETS = { "1h": 3600e3, "24h": 86400e3, "7d": 7 * 86400e3, "30d": 30 * 86400e3, all: Infinity };
+
+export const state = {
+  span: "24h", // a preset, or [from, to] in ms
+  minMagnitude: null,
+  sort: "time",
+  axis: "longitude",
+  event: null,
+  component: "Z",
+  map: null, // [zoom, latitude, longitude]
+};
+
+const listeners = new Set();
+export const onChange = (listener) => listeners.add(listener);
+
+export function update(changes) {
+  const changed = Object.keys(changes).filter((key) => JSON.stringify(state[key]) !== JSON.stringify(changes[key]));
+  if (!changed.length) return;
+  Object.assign(state, changes);
+  writeHash();
+  for (const listener of listeners) listener(new Set(changed));
+}
+
+function fromHash() {
+  const values = new URLSearchParams(location.hash.slice(1));
+  const found = { span: "24h", minMagnitude: null, sort: "time", axis: "longitude", event: null, component: "Z", map: null };
+  if (values.get("span") in PRESETS) found.span = values.get("span");
+  const limits = [parseTime(values.get("from") ?? ""), parseTime(values.get("to") ?? "")];
+  if (limits[0] < limits[1]) found.span = limits;
+  const magnitude = parseFloat(values.get("m"));
+  if (Number.isFinite(magnitude)) found.minMagnitude = magnitude;
+  if (values.get("sort") === "magnitude") found.sort = "magnitude";
+  if (values.get("section") === "latitude") found.axis = "latitude";
+  if (/^[A-Z0-9]$/.test(values.get("component") ?? "")) found.component = values.get("component");
+  found.event = values.get("event") || null;
+  const map = (values.get("map") ?? "").split("/").map(Number);
+  if (map.length === 3 && map.every(Number.isFinite) && Math.abs(map[1]) <= 90) found.map = map;
+  return found;
+}
+
+export function readHash() {
+  update(fromHash());
+}
+
+function writeHash() {
+  const parts = [];
+  if (Array.isArray(state.span)) parts.push(`from=${iso(state.span[0])}`, `to=${iso(state.span[1])}`);
+  else if (state.span !== "24h") parts.push(`span=${state.span}`);
+  if (state.minMagnitude !== null) parts.push(`m=${state.minMagnitude}`);
+  if (state.sort !== "time") parts.push(`sort=${state.sort}`);
+  if (state.axis !== "longitude") parts.push(`section=${state.axis}`);
+  if (state.component !== "Z") parts.push(`component=${state.component}`);
+  if (state.map) parts.push(`map=${state.map[0].toFixed(2)}/${state.map[1].toFixed(4)}/${state.map[2].toFixed(4)}`);
+  if (state.event) parts.push(`event=${encodeURIComponent(state.event)}`);
+  const hash = parts.length ? `#${parts.join("&")}` : " ";
+  if (hash.trim() !== location.hash) history.replaceState(null, "", hash.trim() || location.pathname + location.search);
+}
+
+Object.assign(state, fromHash());
+addEventListener("hashchange", readHash);

@@ -1,0 +1,44 @@
+// Colours come from the style sheet, so that light and dark are defined in one place.
+
+export function css(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+export const depthStops = () => [0, 1, 2, 3, 4].map((i) => css(`depth-${i}`));
+
+const parse = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+
+// A function from depth in km to a colour, over [0, deepest].
+export function depthScale(deepest) {
+  const stops = depthStops().map(parse);
+  return (depth) => {
+    if (depth === null) return css("faint");
+    const x = Math.min(Math.max(depth / deepest, 0), 1) * (stops.length - 1);
+    const i = Math.min(Math.floor(x), stops.length - 2);
+    const mixed = stops[i].map((low, k) => Math.round(low + (stops[i + 1][k] - low) * (x - i)));
+    return `rgb(${mixed.join(" ")})`;
+  };
+}
+
+export function depthExpression(deepest) {
+  const stops = depthStops().flatMap((colour, i) => [(deepest * i) / 4, colour]);
+  return ["interpolate", ["linear"], ["coalesce", ["get", "depth"], 0], ...stops];
+}
+
+// Radius in pixels of the circle of an event; the map's expression says the same.
+export const radius = (m) => 2.4 + 1.5 * 1.8 ** Math.min(m ?? -0.5, 7);
+export const radiusExpression = ["+", 2.4, ["*", 1.5, ["^", 1.8, ["min", ["coalesce", ["get", "mag"], -0.5], 7]]]];
+
+const NICE = [1, 2, 5, 10, 15, 20, 30, 40, 60, 80, 100, 150, 200, 300, 400, 600, 800];
+
+// The depth at which the colours end: a round number that holds 98 % of the events.
+export function deepest(events) {
+  const sorted = events.map((event) => event.depth).filter((depth) => depth !== null).sort((a, b) => a - b);
+  if (!sorted.length) return 20;
+  const high = sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.98))];
+  return NICE.find((value) => value >= Math.max(high, 5)) ?? 800;
+}
+
+export function whenThemeChanges(callback) {
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => requestAnimationFrame(callback));
+}

@@ -1,0 +1,62 @@
+"""One simulated network for all tests of the services, and a real server before it."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from geomon.api.app import create_app
+from geomon.config import Config
+from geomon.services.workspace import Workspace
+from tests.api.network import fill, make_config
+
+
+@pytest.fixture(scope="session")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    return make_config(tmp_path_factory.mktemp("network"))
+
+
+@pytest.fixture(scope="session")
+def space(config: Config) -> Workspace:
+    return fill(config)
+
+
+@pytest.fixture(scope="session")
+def client(space: Workspace) -> TestClient:
+    return TestClient(create_app(space.config), raise_server_exceptions=False)
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """Serve an application on a free loopback port; yield its address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
+    is_up = threading.Event()
+    start = server.startup
+
+    async def startup(sockets: list[socket.socket] | None = None) -> None:
+        await start(sockets)
+        is_up.set()
+
+    server.startup = startup
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        assert is_up.wait(30), "the server did not start"
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+@pytest.fixture(scope="session")
+def server(space: Workspace) -> Iterator[str]:
+    with serving(create_app(space.config)) as address:
+        yield address
