@@ -34,8 +34,10 @@ def _without_chatter() -> Iterator[None]:
 def load_keras() -> Any:  # noqa: ANN401 - the module
     """Import Keras (seconds, hundreds of megabytes) and return it.
 
-    ``GEOMON_THREADS`` limits TensorFlow's threads in this process; set it where several workers
-    share a machine. It counts only if nothing else has started TensorFlow.
+    TensorFlow computes each operation on one thread: with several, the last bits of its results
+    depend on how many there are, and picks must not. Work is spread over processes instead.
+    ``GEOMON_THREADS`` overrides this, for training. It has no effect if something else in the
+    process has started TensorFlow before.
     """
     if "keras" in sys.modules:
         return sys.modules["keras"]
@@ -44,18 +46,17 @@ def load_keras() -> Any:  # noqa: ANN401 - the module
         import keras
 
         if keras.backend.backend() == "tensorflow":
-            _start_tensorflow(os.environ.get("GEOMON_THREADS", ""))
+            _start_tensorflow(os.environ.get("GEOMON_THREADS", "1"))
     return keras
 
 
 def _start_tensorflow(threads: str) -> None:
     import tensorflow as tf
 
-    if threads.isdecimal():
-        try:
-            tf.config.threading.set_intra_op_parallelism_threads(int(threads))
-            tf.config.threading.set_inter_op_parallelism_threads(int(threads))
-        except RuntimeError:
-            # TensorFlow is running already; its threads are what they are.
-            return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(int(threads))
+        tf.config.threading.set_inter_op_parallelism_threads(int(threads))
+    except (RuntimeError, ValueError):
+        # Running already, or no number: TensorFlow keeps the threads it has.
+        return
     tf.zeros(1)

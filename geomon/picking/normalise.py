@@ -48,13 +48,21 @@ def normalise(
         The local mean that was removed.
     """
     n = samples.shape[-2]
-    position = first + np.arange(n, dtype=np.int64)
-    block = position // hop - first // hop
-    edges = np.flatnonzero(np.diff(block, prepend=-1))
-    count = np.add.reduceat(valid.astype(np.float64), edges, axis=-2)
-    total = np.add.reduceat(np.where(valid, samples, 0.0), edges, axis=-2)
+    edges = np.concatenate(([0], np.arange(hop - first % hop, n, hop)))
+    lengths = np.diff(edges, append=n)
+
+    def spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Repeat one value a block for each of its samples."""
+        return np.repeat(values, lengths, axis=-2)
+
+    masked = not valid.all()
+    count = np.add.reduceat(valid, edges, axis=-2, dtype=np.float64)
+    kept = np.where(valid, samples, 0.0) if masked else samples
+    total = np.add.reduceat(kept, edges, axis=-2)
     centre = total / np.maximum(count, 1)
-    deviation = np.where(valid, samples - np.take(centre, block, axis=-2), 0.0)
+    deviation = samples - spread(centre)
+    if masked:
+        deviation *= valid
     square = np.add.reduceat(deviation * deviation, edges, axis=-2)
 
     def joined(parts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -74,11 +82,10 @@ def normalise(
     node_mean = _filled_nodes(node_mean, known, 0.0)
     node_std = _filled_nodes(node_std, known, 0.0)
 
-    fraction = ((position % hop) / hop)[:, None]
-    mean = np.take(node_mean, block, axis=-2)
-    mean += fraction * np.take(np.diff(node_mean, axis=-2), block, axis=-2)
-    std = np.take(node_std, block, axis=-2)
-    std += fraction * np.take(np.diff(node_std, axis=-2), block, axis=-2)
+    fraction = (((first + np.arange(n, dtype=np.int64)) % hop) / hop)[:, None]
+    mean = spread(node_mean[..., :-1, :]) + fraction * spread(np.diff(node_mean, axis=-2))
+    std = spread(node_std[..., :-1, :]) + fraction * spread(np.diff(node_std, axis=-2))
     moving = valid & (std > 0)
-    out = np.where(moving, (samples - mean) / np.where(moving, std, 1.0), 0.0)
-    return out.astype(np.float32), mean
+    out = np.zeros(samples.shape, dtype=np.float32)
+    np.divide(samples - mean, std, out=out, where=moving, casting="same_kind")
+    return out, mean

@@ -1,5 +1,7 @@
 """Mending raw samples before they meet a filter: gaps, flat lines, spikes."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt, sosfilt_zi
@@ -25,11 +27,11 @@ def flat_lines(
 ) -> NDArray[np.bool_]:
     """Mark samples in stretches of at least `min_samples` equal valid values: a dead channel."""
     same = np.zeros(samples.shape[0], dtype=np.bool_)
-    same[1:] = (np.diff(samples) == 0) & valid[1:] & valid[:-1]
+    same[1:] = (samples[1:] == samples[:-1]) & valid[1:] & valid[:-1]
     flat = np.zeros_like(same)
-    for start, end in runs(same):
-        if end - start + 1 >= min_samples:
-            flat[start - 1 : end] = True
+    stretches = runs(same)
+    for start, end in stretches[np.diff(stretches, axis=1)[:, 0] + 1 >= min_samples]:
+        flat[start - 1 : end] = True
     return flat
 
 
@@ -46,11 +48,9 @@ def without_spikes(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     rough = np.zeros_like(samples)
     rough[1:-1] = samples[1:-1] - 0.5 * (samples[:-2] + samples[2:])
     size = np.abs(rough)
-    centre = slice(reach, -reach)
-    tall = size[centre] > 0
-    for side in (-1, 1):
-        neighbour = np.roll(rough, -side)[centre]
-        tall &= np.abs(neighbour + 0.5 * rough[centre]) < 0.25 * size[centre]
+    middle, limit = 0.5 * rough[reach:-reach], 0.25 * size[reach:-reach]
+    tall = np.abs(rough[reach - 1 : -reach - 1] + middle) < limit
+    tall &= np.abs(rough[reach + 1 : 1 - reach] + middle) < limit
     candidates = np.flatnonzero(tall) + reach
     if candidates.size == 0:
         return samples
@@ -92,6 +92,15 @@ def filled(
     return mended, bridged
 
 
+@lru_cache(maxsize=16)
+def _highpass_design(
+    corner_hz: float, sampling_rate_hz: float, order: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Second-order sections, and their state in rest for a constant of 1."""
+    sections = butter(order, corner_hz, "highpass", fs=sampling_rate_hz, output="sos")
+    return sections, sosfilt_zi(sections)
+
+
 def highpass(
     samples: NDArray[np.float64], corner_hz: float, sampling_rate_hz: float, order: int = 2
 ) -> NDArray[np.float64]:
@@ -100,8 +109,7 @@ def highpass(
     Causal, so that nothing appears before an onset. The filter starts in its steady state for
     the first sample: a constant stays zero from the start.
     """
-    sections = butter(order, corner_hz, "highpass", fs=sampling_rate_hz, output="sos")
-    state = sosfilt_zi(sections)
+    sections, state = _highpass_design(corner_hz, sampling_rate_hz, order)
     start = state.reshape(state.shape + (1,) * (samples.ndim - 1)) * samples[:1]
     out, _ = sosfilt(sections, samples, axis=0, zi=start)
     return np.asarray(out, dtype=np.float64)

