@@ -67,7 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )  # fmt: skip
         with _server(request):
             state: State[Any] = run(request, return_state=True)
-    except (GeomonError, ValidationError) as error:
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        sys.stderr.write(f"geomon: {where or 'request'}: {first['msg']}\n")
+        return 2
+    except GeomonError as error:
         sys.stderr.write(f"geomon: {error}\n")
         return 2
     if not state.is_completed():
