@@ -9,7 +9,7 @@ their oddities), `.swarm` (earthquakes) and `.troubles` (gaps, overlaps, spikes,
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,9 +130,10 @@ class Scenario:
     def n_stations_above_noise(self, event: TrueEvent) -> int:
         """Count the stations that record an earthquake well enough to pick both P and S.
 
-        A station counts when, from 2 to 20 Hz, the peak within 1.5 s of P and of S, noise left
-        out, is at least five times the root mean square of its noise then; it has no gap there;
-        and no larger earthquake's waves run through. A vertical-only station counts by its P.
+        A station counts when, from 2 to 20 Hz, the peak in the 1.5 s from P and from S on, noise
+        left out, is at least five times the root mean square of its noise then, plus the peaks of
+        other earthquakes running through; and when it has no gap there. A vertical-only station
+        counts by its P.
         """
         return len(
             {
@@ -199,18 +200,11 @@ class Scenario:
         """
         import pandas as pd
 
-        rows: list[dict[str, Any]] = [
-            {
-                "time": event.time,
-                "latitude": event.latitude,
-                "longitude": event.longitude,
-                "depth_km": event.depth_km,
-                "magnitude": event.magnitude,
-                "n_stations_above_noise": self.n_stations_above_noise(event),
-            }
-            for event in self.events(span)
-        ]
-        return pd.DataFrame(rows)
+        columns = ("time", "latitude", "longitude", "depth_km", "magnitude")
+        events = self.events(span)
+        table = pd.DataFrame({name: [getattr(e, name) for e in events] for name in columns})
+        table["n_stations_above_noise"] = [self.n_stations_above_noise(e) for e in events]
+        return table
 
     def _troubles(self, sensor: Sensor, time_ns: int) -> Troubles:
         half_hour = time_ns // HALF_HOUR_NS

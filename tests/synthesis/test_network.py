@@ -206,6 +206,8 @@ def test_other_seeds_and_quiet_networks(scenario):
     assert other.stations.version != scenario.stations.version
     quiet = Scenario(scenario.model, events_per_hour=0.0)
     assert quiet.events(SPAN) == ()
+    assert quiet.truth(SPAN).empty
+    assert list(quiet.truth(SPAN).columns) == list(scenario.truth(SPAN).columns)
     rates = [len(events_of(1, 3.0, half_hour)) for half_hour in range(400)]
     assert np.mean(rates) == pytest.approx(1.5, abs=0.1)
 
