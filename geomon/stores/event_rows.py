@@ -22,6 +22,7 @@ from geomon.stores.pick_rows import (
     find_or_add,
     null,
     pick_values,
+    stream_of,
 )
 from geomon.times import from_ns, to_ns
 
@@ -67,7 +68,7 @@ def content_of(event: Event) -> str:
     said = (
         _origin_values(origin),
         [
-            (str(a.pick.seed_id.stream_id), pick_values(a.pick), a.pick.picker,
+            (str(a.pick.seed_id), pick_values(a.pick), a.pick.picker,
              a.pick.evaluation_mode, *_arrival_values(a))
             for a in origin.arrivals
         ],
@@ -83,17 +84,10 @@ def content_of(event: Event) -> str:
     return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
-def new_event_id(event: Event, content: str, taken: Iterable[str] = ()) -> str:
+def new_event_id(event: Event, content: str, salt: int = 0) -> str:
     """Name an event after its first origin time and content, for example ``gm2026abcdefghij``."""
-    used = set(taken)
-    salt = 0
-    while True:
-        digest = hashlib.sha256(f"{content}/{salt}".encode()).digest()
-        text = b32encode(digest).decode().lower()[:10]
-        event_id = f"gm{event.preferred_origin.time:%Y}{text}"
-        if event_id not in used:
-            return event_id
-        salt += 1
+    digest = hashlib.sha256(f"{content}/{salt}".encode()).digest()
+    return f"gm{event.preferred_origin.time:%Y}{b32encode(digest).decode().lower()[:10]}"
 
 
 def _optional(value: float | None) -> float | None:
@@ -244,7 +238,7 @@ def _station_rows(write: Write, magnitude_key: int, magnitude: Magnitude) -> lis
         {
             "magnitude": magnitude_key,
             "position": position,
-            "stream": write.stream(station.seed_id.stream_id),
+            "stream": write.stream(stream_of(station.seed_id)),
             "component": station.seed_id.component,
         }
         | dict(zip(names, _station_values(station), strict=True))

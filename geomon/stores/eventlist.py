@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from itertools import batched
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 from geomon.events import Event, Pick
 
@@ -17,8 +16,7 @@ _CHUNK = 500
 """Whole events held in memory at a time while iterating."""
 
 
-@dataclass(frozen=True, slots=True)
-class EventSummary:
+class EventSummary(NamedTuple):
     """One line of the catalogue: an event without its arrivals; None is unknown, never NaN.
 
     The fields, in this order, are the columns of every table made of events. Uncertainties are one
@@ -53,7 +51,7 @@ class EventSummary:
     catalog: str
 
 
-EVENT_COLUMNS = tuple(field.name for field in fields(EventSummary))
+EVENT_COLUMNS = EventSummary._fields
 
 PICK_COLUMNS = (
     "network", "station", "location", "channel", "phase", "time", "probability", "uncertainty_s",
@@ -142,8 +140,7 @@ class EventList(Sequence[Event]):
         """Return one row an event, columns as in `EventSummary`; times are UTC, unknown is NaN."""
         import pandas as pd
 
-        rows = [astuple(summary) for summary in self.summaries]
-        frame = pd.DataFrame(rows, columns=list(EVENT_COLUMNS))
+        frame = pd.DataFrame(list(self.summaries), columns=list(EVENT_COLUMNS))
         for name in ("time", "updated"):
             frame[name] = pd.to_datetime(frame[name], utc=True)
         return frame

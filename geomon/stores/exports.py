@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple
 from datetime import datetime
 from typing import Any, Literal
 
@@ -42,7 +41,7 @@ def to_csv(events: EventList | Sequence[Event]) -> bytes:
 
     Times are ISO 8601 UTC, decimals the shortest that read back the same; unknown is empty.
     """
-    return _csv(EVENT_COLUMNS, (astuple(summary) for summary in summaries_of(events)))
+    return _csv(EVENT_COLUMNS, summaries_of(events))
 
 
 def picks_to_csv(picks: PickList) -> bytes:
@@ -72,7 +71,7 @@ def to_geojson(events: EventList | Sequence[Event]) -> bytes:
     """
     features = []
     for summary in summaries_of(events):
-        values = dict(zip(EVENT_COLUMNS, map(_plain, astuple(summary)), strict=True))
+        values = dict(zip(EVENT_COLUMNS, map(_plain, summary), strict=True))
         place = [values.pop("longitude"), values.pop("latitude")]
         if summary.depth_km is not None:
             place.append(round(-1000 * summary.depth_km, 1))
@@ -94,7 +93,7 @@ def to_parquet(events: EventList | Sequence[Event]) -> bytes:
     from pyarrow import parquet
 
     summaries = summaries_of(events)
-    columns = dict(zip(EVENT_COLUMNS, zip(*map(astuple, summaries), strict=True), strict=False))
+    columns = dict(zip(EVENT_COLUMNS, zip(*summaries, strict=True), strict=False))
     arrays = {
         name: pa.array(columns.get(name, ()), type=_arrow_type(pa, name)) for name in EVENT_COLUMNS
     }

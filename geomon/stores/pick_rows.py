@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import batched
 from typing import Any
 
@@ -52,6 +53,12 @@ def null(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
+@lru_cache(maxsize=8192)
+def stream_of(seed_id: SeedId) -> StreamId:
+    """Return the stream of a channel, checked and built once a channel."""
+    return seed_id.stream_id
+
+
 def pick_values(pick: Pick) -> tuple[Any, ...]:
     """Return what a pick says besides its sensor and picker, as a row holds it."""
     return (
@@ -84,11 +91,10 @@ def replace_picks(
         )
         held = {(*row[_CONTENT], names[row[10]]): row[0] for row in write.connection.execute(query)}
     gone = [held[content] for content in held.keys() - wanted.keys()]
-    new = [pick for content, pick in wanted.items() if content not in held]
+    new = [(pick, content[:8]) for content, pick in wanted.items() if content not in held]
     end_validity(write, gone)
     if new:
-        rows = [_row(write, pick) for pick in new]
-        _insert(write, rows, write.stamp_ns(), None)
+        _insert(write, [_row(write, *pair) for pair in new], write.stamp_ns(), None)
     return PicksChange(len(new), len(gone))
 
 
@@ -100,7 +106,7 @@ def _wanted(
     for pick in picks:
         values = pick_values(pick)
         key = (values[1], values[2], pick.picker)
-        if pick.seed_id.stream_id != stream_id or not span.contains(values[2]):
+        if stream_of(pick.seed_id) != stream_id or not span.contains(values[2]):
             msg = f"{pick.seed_id}: pick at {pick.time.isoformat()} is not of {stream_id} in {span}"
             raise DataError(msg)
         if pick.evaluation_mode != "automatic":
@@ -122,12 +128,10 @@ def end_validity(write: Write, keys: Iterable[int]) -> None:
         )
 
 
-def _row(write: Write, pick: Pick) -> dict[str, Any]:
-    component, phase, time_ns, probability, uncertainty_s, snr, amplitude, polarity = pick_values(
-        pick
-    )
+def _row(write: Write, pick: Pick, values: tuple[Any, ...]) -> dict[str, Any]:
+    component, phase, time_ns, probability, uncertainty_s, snr, amplitude, polarity = values
     return {
-        "stream": write.stream(pick.seed_id.stream_id),
+        "stream": write.stream(stream_of(pick.seed_id)),
         "component": component,
         "phase": phase,
         "time_ns": time_ns,
@@ -160,7 +164,7 @@ def find_or_add(write: Write, picks: Sequence[Pick]) -> list[int]:
     """
     contents = [
         (
-            write.stream(pick.seed_id.stream_id),
+            write.stream(stream_of(pick.seed_id)),
             *pick_values(pick),
             write.picker(pick.picker),
             pick.evaluation_mode,
@@ -181,7 +185,7 @@ def find_or_add(write: Write, picks: Sequence[Pick]) -> list[int]:
         if content in found or content in missing or content in superseded:
             continue
         key = (content[0], content[3], content[2], content[9])
-        (superseded if key in current else missing)[content] = _row(write, pick)
+        (superseded if key in current else missing)[content] = _row(write, pick, content[1:9])
         current.add(key)
     for rows, valid_to in ((missing, None), (superseded, write.stamp_ns())):
         if rows:

@@ -148,7 +148,7 @@ def find(connection: Connection, query: EventQuery) -> list[tuple[int, EventSumm
             statement = statement.offset(query.offset)
             if query.limit is None:
                 statement = statement.limit(2**62)  # SQLite knows no OFFSET without LIMIT
-    found = [(row[0], _summary(row)) for row in connection.execute(statement)]
+    found = [(row[0], _summary(row)) for row in connection.execute(statement).all()]
     if query.circle is None:
         return found
     circle = query.circle
@@ -177,8 +177,7 @@ def _without_page(query: EventQuery) -> EventQuery:
 
 
 def _summary(row: Row[Any]) -> EventSummary:
-    values: list[Any] = [row[1], from_ns(row[2]), *row[3:25], from_ns(row[25]), row[26]]
-    return EventSummary(*values)
+    return EventSummary._make((row[1], from_ns(row[2]), *row[3:25], from_ns(row[25]), row[26]))
 
 
 def current_or_as_of(as_of: Time | None) -> ColumnElement[bool]:

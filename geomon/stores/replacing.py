@@ -21,7 +21,7 @@ from geomon.stores.event_rows import (
     revise,
 )
 from geomon.stores.matching import Solution, match, sharing
-from geomon.stores.pick_rows import BATCH
+from geomon.stores.pick_rows import BATCH, stream_of
 from geomon.stores.queries import OWN
 from geomon.stores.reviewing import select_held
 from geomon.times import TimeSpan, to_ns
@@ -131,7 +131,7 @@ def _solution(content: str, event: Event) -> Solution:
         origin.latitude,
         origin.longitude,
         origin.ellipse_km[0],
-        tuple((p.seed_id.stream_id, p.phase, to_ns(p.time)) for p in event.picks),
+        tuple((stream_of(p.seed_id), p.phase, to_ns(p.time)) for p in event.picks),
     )
 
 
@@ -191,23 +191,21 @@ def _create(
     table = schema.event
     run = write.run_key()
     keys = write.new_ids(table, len(new))
-    named: list[tuple[int, str]] = []
-    for key, (content, event) in zip(keys, new, strict=True):
-        event_id = new_event_id(event, content)
-        salt: list[str] = []
-        while _is_taken(write.connection, event_id):
-            salt.append(event_id)
-            event_id = new_event_id(event, content, salt)
-        row = {
-            "id": key,
-            "event_id": event_id,
-            "catalog": OWN,
-            "owner_ns": _owner_ns(span, event),
-            "merged_into": None,
-            "run": run,
-        }
-        write.insert(table, [row])
-        named.append((key, event_id))
+    ids = _new_ids(write.connection, new)
+    write.insert(
+        table,
+        [
+            {
+                "id": key,
+                "event_id": event_id,
+                "catalog": OWN,
+                "owner_ns": _owner_ns(span, event),
+                "merged_into": None,
+                "run": run,
+            }
+            for key, event_id, (_, event) in zip(keys, ids, new, strict=True)
+        ],
+    )
     insert_revisions(
         write,
         [
@@ -215,12 +213,27 @@ def _create(
             for key, (content, event) in zip(keys, new, strict=True)
         ],
     )
-    return named
+    return list(zip(keys, ids, strict=True))
 
 
-def _is_taken(connection: Connection, event_id: str) -> bool:
-    event = schema.event
-    return connection.scalar(select(event.c.id).where(event.c.event_id == event_id)) is not None
+def _new_ids(connection: Connection, new: Sequence[tuple[str, Event]]) -> list[str]:
+    """Return an id for each new event that no other event has."""
+    table = schema.event
+    ids: list[str] = []
+    salts = [0] * len(new)
+    while len(ids) < len(new):
+        ids = [
+            new_event_id(event, content, salt)
+            for (content, event), salt in zip(new, salts, strict=True)
+        ]
+        taken: set[str] = set()
+        for batch in batched(ids, BATCH):
+            query = select(table.c.event_id).where(table.c.event_id.in_(batch))
+            taken.update(connection.scalars(query))
+        if taken:
+            salts = [salt + (one in taken) for one, salt in zip(ids, salts, strict=True)]
+            ids = []
+    return ids
 
 
 def _update(

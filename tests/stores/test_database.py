@@ -71,7 +71,7 @@ def test_impossible_urls_say_so_in_one_line(url: str, error: type, problem: str)
 
 def test_a_database_nobody_answers_for(tmp_path: Path) -> None:
     pytest.importorskip("psycopg")
-    with pytest.raises(StoreError, match="127.0.0.1:1/nothing") as raised:
+    with pytest.raises(StoreError, match=r"127\.0\.0\.1:1/nothing") as raised:
         Catalog.open("postgresql://user:secret@127.0.0.1:1/nothing")
     assert "secret" not in str(raised.value)
 
