@@ -1,0 +1,346 @@
+"""One station-day's object: a Zarr v3 shard with a day record inside.
+
+::
+
+    inner chunks    pcodec, each followed by its CRC-32C; all rows of the first minutes, then on
+    extras          pcodec and CRC-32C likewise, but not named by the shard index
+    origins         JSON, see `geomon.stores.dayrecord`
+    layout          JSON likewise
+    trailer         magic, length and CRC-32C of layout and origins
+    shard index     offset and length of each inner chunk (Zarr), CRC-32C
+
+Any Zarr v3 library with pcodec reads the inner chunks; to it the rest is unused space, which the
+specification allows (Zarr codec ``sharding_indexed`` 1.0). One object holds data and record, so
+replacing it changes both at once.
+"""
+
+import os
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from typing import Any
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+from pcodec import ChunkConfig, DeltaSpec, ModeSpec, PagingSpec, standalone
+
+from geomon.errors import CorruptObject
+from geomon.stores.dayrecord import DayRecord, Extra, GridRun, Origins
+from geomon.stores.layout import N_ROWS, PCODEC_LEVEL, Series, row_of
+from geomon.stores.objects import StoredObject
+
+_MAGIC = b"geomon01"
+_TRAILER = struct.Struct("<8sIIII")
+_CRC = struct.Struct("<I")
+_MISSING = 2**64 - 1
+_TAIL_GUESS = 8192  # bytes of layout fetched together with the index
+_MIN_PARALLEL = 48  # chunks from which on threads pay
+
+ChunkKey = tuple[int, int]  # row, chunk in the day
+
+
+def _config(order: int) -> ChunkConfig:
+    return ChunkConfig(
+        compression_level=PCODEC_LEVEL,
+        mode_spec=ModeSpec.classic(),
+        delta_spec=DeltaSpec.try_consecutive(order) if order else DeltaSpec.no_op(),
+        paging_spec=PagingSpec.equal_pages_up_to(262_144),
+    )
+
+
+_CONFIGS = tuple(_config(order) for order in range(4))
+_FLOAT_CONFIG = ChunkConfig(compression_level=PCODEC_LEVEL, mode_spec=ModeSpec.classic())
+
+
+def compress(samples: NDArray[Any]) -> bytes:
+    """Compress samples with pcodec and append their CRC-32C.
+
+    Integers are differenced as often as makes them smallest on average, which saves pcodec the
+    search: half its time for less than 1 % of the size.
+    """
+    config = _FLOAT_CONFIG
+    if samples.dtype.kind == "i":
+        differences = samples.astype(np.int64)
+        sizes = []
+        for _ in _CONFIGS:
+            sizes.append(float(np.abs(differences).mean()) if differences.size else np.inf)
+            differences = np.diff(differences)
+        config = _CONFIGS[int(np.argmin(sizes))]
+    content: bytes = standalone.simple_compress(np.ascontiguousarray(samples), config)
+    return content + _CRC.pack(google_crc32c.value(content))
+
+
+def decompress_into(content: bytes, samples: NDArray[Any]) -> None:
+    """Fill `samples` from `compress`'s output.
+
+    Raises
+    ------
+    ValueError
+        If the checksum is wrong or the content holds another number of samples.
+    """
+    body = content[: -_CRC.size]
+    if len(content) <= _CRC.size or google_crc32c.value(body) != _CRC.unpack(content[-4:])[0]:
+        msg = "checksum wrong"
+        raise ValueError(msg)
+    try:
+        progress = standalone.simple_decompress_into(body, samples)
+    except (RuntimeError, TypeError) as error:
+        msg = f"cannot be decompressed ({error})"
+        raise ValueError(msg) from error
+    if progress.n_processed != samples.size or not progress.finished:
+        msg = f"does not hold {samples.size} samples"
+        raise ValueError(msg)
+
+
+def compress_all(arrays: Sequence[NDArray[Any]]) -> list[bytes]:
+    """Compress many arrays, on all processor cores when there are enough of them."""
+    return _each(compress, arrays)
+
+
+def _each[T, R](function: Callable[[T], R], jobs: Sequence[T]) -> list[R]:
+    n_cores = len(os.sched_getaffinity(0))
+    if len(jobs) < _MIN_PARALLEL or n_cores == 1:
+        return [function(job) for job in jobs]
+    with ThreadPoolExecutor(min(n_cores, 8)) as pool:
+        return list(pool.map(function, jobs))
+
+
+class DayObject:
+    """A station-day's object, open for reading.
+
+    Parameters
+    ----------
+    stored : StoredObject
+        The object; stays open until it is closed by its opener.
+    series : Series
+        What the object's folder says it holds.
+    day : date
+        What the object's name says it holds.
+
+    Raises
+    ------
+    CorruptObject
+        If index or record are damaged, or speak of another station-day.
+    """
+
+    def __init__(self, stored: StoredObject, series: Series, day: date) -> None:
+        self.series = series
+        self.day = day
+        self._stored = stored
+        n_index = N_ROWS * series.n_chunks * 16
+        n_fixed = _TRAILER.size + n_index + _CRC.size
+        tail = stored.read(max(0, stored.size - n_fixed - _TAIL_GUESS), n_fixed + _TAIL_GUESS)
+        if len(tail) < n_fixed:
+            raise self.damaged("too short")
+        index = tail[-n_index - _CRC.size : -_CRC.size]
+        if google_crc32c.value(index) != _CRC.unpack(tail[-_CRC.size :])[0]:
+            raise self.damaged("shard index: checksum wrong")
+        self.index = np.frombuffer(index, "<u8").reshape(N_ROWS, series.n_chunks, 2)
+        magic, n_layout, crc, self._n_origins, self._origins_crc = _TRAILER.unpack_from(
+            tail, len(tail) - n_fixed
+        )
+        if magic != _MAGIC:
+            raise self.damaged("day record: not found")
+        self._layout_start = stored.size - n_fixed - n_layout
+        if self._layout_start < self._n_origins:
+            raise self.damaged("day record: lengths wrong")
+        if n_layout <= len(tail) - n_fixed:
+            layout = tail[-n_fixed - n_layout : -n_fixed]
+        else:
+            layout = stored.read(self._layout_start, n_layout)
+        if google_crc32c.value(layout) != crc:
+            raise self.damaged("day record: checksum wrong")
+        try:
+            self.record = DayRecord.from_bytes(layout)
+        except ValueError as error:
+            raise self.damaged(f"day record: {error}") from error
+        if (self.record.series, self.record.day) != (series, day):
+            found = f"{self.record.series.folder} {self.record.day}"
+            raise self.damaged(f"day record: belongs to {found}")
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the object."""
+        return self._stored.size
+
+    def damaged(self, what: str) -> CorruptObject:
+        """Return the error that names this object and what is wrong with it."""
+        return CorruptObject(
+            f"{self.series.stream_id} {self.day}: object {self._stored.key} is damaged: {what}"
+        )
+
+    def origins(self) -> Origins:
+        """Return which request brought which samples.
+
+        Raises
+        ------
+        CorruptObject
+            If the list is damaged.
+        """
+        content = self._stored.read(self._layout_start - self._n_origins, self._n_origins)
+        if google_crc32c.value(content) != self._origins_crc:
+            raise self.damaged("origins: checksum wrong")
+        try:
+            return Origins.from_bytes(content)
+        except ValueError as error:
+            raise self.damaged(f"origins: {error}") from error
+
+    def chunks(self, keys: Iterable[ChunkKey]) -> dict[ChunkKey, bytes]:
+        """Return the stored bytes of inner chunks, without those that hold no sample.
+
+        Raises
+        ------
+        CorruptObject
+            If the index points outside the object.
+        """
+        wanted: list[tuple[int, int, ChunkKey]] = []
+        for key in keys:
+            offset, size = (int(number) for number in self.index[key])
+            if offset == _MISSING and size == _MISSING:
+                continue
+            if offset + size > self._layout_start:
+                raise self.damaged(f"shard index: chunk {key} lies outside")
+            wanted.append((offset, size, key))
+        wanted.sort()
+        found: dict[ChunkKey, bytes] = {}
+        first = 0
+        while first < len(wanted):  # chunks that lie one behind the other are read at once
+            last = first + 1
+            while last < len(wanted) and wanted[last][0] == sum(wanted[last - 1][:2]):
+                last += 1
+            start = wanted[first][0]
+            block = self._stored.read(start, sum(wanted[last - 1][:2]) - start)
+            for offset, size, key in wanted[first:last]:
+                found[key] = block[offset - start : offset - start + size]
+            first = last
+        return found
+
+    def read_runs(self, jobs: Sequence[tuple[GridRun, int, int, NDArray[Any]]]) -> None:
+        """Fill arrays with samples [first, last) of runs in the array.
+
+        Raises
+        ------
+        CorruptObject
+            If a chunk fails its checksum.
+        """
+        size = self.series.chunk_samples
+        parts: dict[ChunkKey, list[tuple[int, int, NDArray[Any]]]] = {}
+        for run, first, last, samples in jobs:
+            row = row_of(run.component)
+            start, end = run.position + first, run.position + last
+            for chunk in range(start // size, -(-end // size)):
+                low, high = max(start, chunk * size), min(end, (chunk + 1) * size)
+                target = samples[low - start : high - start]
+                parts.setdefault((row, chunk), []).append(
+                    (low - chunk * size, high - chunk * size, target)
+                )
+        stored = self.chunks(parts)
+
+        def fill(key: ChunkKey) -> None:
+            targets = parts[key]
+            content = stored.get(key)
+            if content is None:
+                for _, _, target in targets:
+                    target[:] = self.series.fill
+                return
+            low, high, whole = targets[0]
+            if not (len(targets) == 1 and high - low == size and whole.flags.c_contiguous):
+                whole = np.empty(size, self.series.dtype)
+            try:
+                decompress_into(content, whole)
+            except ValueError as error:
+                raise self.damaged(f"chunk {key}: {error}") from error
+            for low, high, target in targets:
+                if target is not whole:
+                    target[:] = whole[low:high]
+
+        _each(fill, list(parts))
+
+    def read_extra(self, extra: Extra) -> NDArray[Any]:
+        """Return the samples of an extra.
+
+        Raises
+        ------
+        CorruptObject
+            If it fails its checksum.
+        """
+        samples = np.empty(extra.n_samples, self.series.dtype)
+        try:
+            decompress_into(self._stored.read(extra.offset, extra.n_bytes), samples)
+        except ValueError as error:
+            raise self.damaged(f"extra at {extra.offset}: {error}") from error
+        return samples
+
+    def check(self) -> None:
+        """Read everything.
+
+        Raises
+        ------
+        CorruptObject
+            If any byte of the object is not what was written.
+        """
+        self.origins()
+        size = self.series.chunk_samples
+        keys = [(row, chunk) for chunk in range(self.series.n_chunks) for row in range(N_ROWS)]
+        stored = self.chunks(keys)
+        n_bytes = sum(len(content) for content in stored.values())
+        scratch = np.empty(size, self.series.dtype)
+        for key, content in stored.items():
+            try:
+                decompress_into(content, scratch)
+            except ValueError as error:
+                raise self.damaged(f"chunk {key}: {error}") from error
+        for extra in self.record.extras:
+            self.read_extra(extra)
+            n_bytes += extra.n_bytes
+        if n_bytes + self._n_origins != self._layout_start:
+            raise self.damaged("holds bytes that belong to nothing")
+
+
+def encode_shard(
+    series: Series,
+    chunks: Mapping[ChunkKey, bytes],
+    extras: Sequence[bytes],
+    layout: Callable[[Sequence[int]], bytes],
+    origins: bytes,
+) -> list[bytes]:
+    """Put the bytes of a station-day's object together, as parts to be written in order.
+
+    Parameters
+    ----------
+    series : Series
+        What the object belongs to.
+    chunks : mapping
+        Compressed inner chunks by (row, chunk); those without samples are absent.
+    extras : sequence of bytes
+        Compressed extras.
+    layout : callable
+        Given the offset of each extra, returns the layout text.
+    origins : bytes
+        Origins text.
+    """
+    index = np.full((N_ROWS, series.n_chunks, 2), _MISSING, "<u8")
+    parts: list[bytes] = []
+    offset = 0
+    for key in sorted(chunks, key=lambda key: (key[1], key[0])):
+        index[key] = (offset, len(chunks[key]))
+        parts.append(chunks[key])
+        offset += len(chunks[key])
+    offsets = []
+    for content in extras:
+        offsets.append(offset)
+        parts.append(content)
+        offset += len(content)
+    text = layout(offsets)
+    trailer = _TRAILER.pack(
+        _MAGIC,
+        len(text),
+        google_crc32c.value(text),
+        len(origins),
+        google_crc32c.value(origins),
+    )
+    index_bytes = index.tobytes()
+    checksum = _CRC.pack(google_crc32c.value(index_bytes))
+    return [*parts, origins, text, trailer, index_bytes, checksum]

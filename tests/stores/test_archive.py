@@ -1,0 +1,412 @@
+"""The archive gives back what it was given: samples, times, gaps; in any order, at any cut."""
+
+import random
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from geomon.errors import CorruptObject, StoreError, WaveformError
+from geomon.ids import SeedId, StreamId
+from geomon.stores.archive import Archive
+from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, merged, parse_time
+from geomon.waveforms import Gap, Provenance, Segment
+from tests.stores.archives import (
+    ALL,
+    DAY,
+    FIRST,
+    HH,
+    SECOND,
+    SPAN,
+    counts,
+    cut,
+    digest,
+    segment,
+    timed,
+)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return Archive.open(tmp_path / "archive")
+
+
+def test_three_components_come_back_exactly(archive: Archive) -> None:
+    given_ = [segment(100, counts(70_000, seed), component=c) for seed, c in enumerate("ZNE")]
+    [report] = archive.write(given_, FIRST)
+    assert report.day == date(2024, 2, 29)
+    assert report.n_new_samples == 210_000
+    assert report.changed == (given_[0].span,)
+    found = archive.read_stream(HH, SPAN)
+    assert [s.seed_id.component for s in found.segments] == ["E", "N", "Z"]
+    assert timed(found.segments) == timed(given_)
+    assert found.segments[0].samples.dtype == np.int32
+
+
+def test_an_empty_answer_is_an_answer(archive: Archive) -> None:
+    found = archive.read_stream(HH, SPAN)
+    assert found.segments == ()
+    one = archive.read("CX.PB01..HHZ", "2024-02-29", datetime(2024, 3, 1, tzinfo=UTC))
+    assert one.gaps() == [Gap(SeedId.parse("CX.PB01..HHZ"), SPAN)]
+    assert archive.write([], FIRST) == ()
+    assert archive.coverage(HH, SPAN) == {}
+
+
+def test_a_window_holds_exactly_its_samples(archive: Archive) -> None:
+    whole = segment(0, 200_000, ns=3_456_789)
+    archive.write([whole], FIRST)
+    window = TimeSpan(whole.time_ns(31_234), whole.time_ns(95_678))
+    [found] = archive.read_stream(HH, window).segments
+    assert found.start_ns == window.start_ns
+    np.testing.assert_array_equal(found.samples, whole.samples[31_234:95_678])
+
+
+def test_gaps_come_from_segments_and_the_fill_value_is_a_legal_sample(archive: Archive) -> None:
+    low = np.full(60_000, -(2**31), np.int32)
+    low[30_000] = 7
+    archive.write([segment(0, low), segment(700, 100)], FIRST)
+    found = archive.read("CX.PB01..HHZ", DAY, DAY + 800 * NS_PER_S)
+    np.testing.assert_array_equal(found.segments[0].samples, low)
+    assert archive.coverage(HH, SPAN)[found.seed_ids[0]] == [
+        TimeSpan(DAY, DAY + 600 * NS_PER_S),
+        TimeSpan(DAY + 700 * NS_PER_S, DAY + 701 * NS_PER_S),
+    ]
+    assert len(found.gaps()) == 2
+
+
+def test_writing_again_changes_no_byte(archive: Archive) -> None:
+    given_ = [segment(10, 5000), segment(100, 5000, component="N")]
+    archive.write(given_, FIRST)
+    before = digest(archive.root)
+    [report] = archive.write(given_, FIRST)
+    assert (report.n_new_samples, report.changed) == (0, ())
+    assert digest(archive.root) == before
+    # The same request again, packed differently by the server, and nothing new in it.
+    archive.write(given_, Provenance(FIRST.source, FIRST.request, "f" * 64))
+    assert digest(archive.root) == before
+
+
+def test_midnight_is_not_seen_by_a_reader(archive: Archive) -> None:
+    whole = segment(86_300, 30_000, ns=1)
+    reports = archive.write([whole], FIRST)
+    assert [r.day for r in reports] == [date(2024, 2, 29), date(2024, 3, 1)]
+    assert sum(r.n_new_samples for r in reports) == 30_000
+    [found] = archive.read_stream(HH, ALL).segments
+    assert found.start_ns == whole.start_ns
+    np.testing.assert_array_equal(found.samples, whole.samples)
+    assert archive.coverage(HH, ALL) == {whole.seed_id: [whole.span]}
+
+
+@pytest.mark.parametrize("year", [2023, 2024])
+def test_the_last_day_of_a_year_has_its_place(archive: Archive, year: int) -> None:
+    start = parse_time(f"{year}-12-31T23:59:00")
+    whole = Segment(HH.seed_id("Z"), start, 100.0, counts(12_000))
+    archive.write([whole], FIRST)
+    [found] = archive.read_stream(HH, TimeSpan(start, start + NS_PER_DAY)).segments
+    np.testing.assert_array_equal(found.samples, whole.samples)
+    assert archive.days(HH) == [date(year, 12, 31), date(year + 1, 1, 1)]
+
+
+@pytest.mark.parametrize(
+    "rate", [0.1, 1.0, 12.5, 30.0, 40.0, 99.97, 100 / 3, 128.0, 200.0, 250 / 3, 1024.0, 5000.0]
+)
+def test_any_sampling_rate_keeps_its_times(archive: Archive, rate: float) -> None:
+    n = int(min(86_400 * rate, 50_000))
+    given_ = [segment(3, counts(n), rate=rate, ns=123_456_789), segment(86_399, 7, rate=rate)]
+    archive.write(given_, FIRST)
+    found = archive.read_stream(HH, ALL)
+    assert timed(found.segments) == timed(given_)
+    assert all(s.sampling_rate_hz == rate for s in found.segments)
+
+
+def test_a_full_day_off_the_grid_fits(archive: Archive) -> None:
+    rate = 20.0
+    whole = segment(0, counts(86_400 * 20), rate=rate, ns=30_000_000)
+    archive.write([whole], FIRST)
+    [found] = archive.read_stream(HH, ALL).segments
+    assert found.start_ns == whole.start_ns
+    np.testing.assert_array_equal(found.samples, whole.samples)
+
+
+def test_a_clock_that_steps_makes_time_lines(archive: Archive) -> None:
+    """Twenty steps of 3 ms to and fro: every sample keeps its own time, none is lost."""
+    steps = [
+        segment(k * 10, counts(1000, k), ns=(k % 5) * 3_000_000 - 6_000_000) for k in range(1, 21)
+    ]
+    kept = [s for s in steps if s.samples.size]
+    archive.write(kept, FIRST)
+    found = archive.read_stream(HH, ALL)
+    overflow = archive.overflow(HH, ALL)
+    assert timed([*found.segments, *overflow]) == timed(kept)
+    assert sum(s.samples.size for s in overflow) <= 20  # only what lies within half a sample
+
+
+def test_rates_and_types_live_side_by_side(archive: Archive) -> None:
+    given_ = [
+        segment(0, 5000),
+        segment(100, 5000, rate=40.0),
+        segment(300, counts(5000).astype(np.float32) / 3),
+        segment(400, counts(5000).astype(np.float64) / 7, component="N"),
+    ]
+    archive.write(given_, FIRST)
+    found = archive.read_stream(HH, SPAN)
+    assert timed(found.segments) == timed(given_)
+    kinds = {(s.sampling_rate_hz, str(s.samples.dtype)) for s in found.segments}
+    assert kinds == {(100.0, "int32"), (40.0, "int32"), (100.0, "float32"), (100.0, "float64")}
+    assert archive.streams() == [HH]
+    assert len(archive.info()) == 4
+
+
+def test_floats_keep_every_bit(archive: Archive) -> None:
+    odd = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1e-45, 3.4e38] * 3000, np.float32)
+    odd.view(np.int32)[5] = 0x7FC0_1234  # a NaN with a payload
+    archive.write([segment(0, odd)], FIRST)
+    [found] = archive.read_stream(HH, SPAN).segments
+    assert found.samples.tobytes() == odd.tobytes()
+
+
+def test_other_types_are_refused_before_anything_is_written(archive: Archive) -> None:
+    before = digest(archive.root)
+    with pytest.raises(WaveformError, match=r"CX\.PB01\.\.HHZ: int16"):
+        archive.write([segment(0, 100), segment(5, np.arange(9, dtype=np.int16))], FIRST)
+    with pytest.raises(WaveformError, match="sampling rate"):
+        archive.write([segment(0, 100, rate=1e-7)], FIRST)
+    assert digest(archive.root) == before
+
+
+def test_big_endian_samples_are_the_same_samples(archive: Archive) -> None:
+    archive.write([segment(0, counts(1000).astype(">i4"))], FIRST)
+    [found] = archive.read_stream(HH, SPAN).segments
+    np.testing.assert_array_equal(found.samples, counts(1000))
+
+
+def test_letters_that_share_a_row_are_all_kept(archive: Archive) -> None:
+    given_ = [segment(0, counts(40_000, k), component=c) for k, c in enumerate("ZNE12UX")]
+    for one in given_:
+        archive.write([one], FIRST)
+    assert timed(archive.read_stream(HH, SPAN).segments) == timed(given_)
+    assert archive.verify() == ()
+    [found] = archive.read("CX.PB01..HH1", DAY + 350 * NS_PER_S, DAY + 360 * NS_PER_S).segments
+    np.testing.assert_array_equal(found.samples, counts(40_000, 3)[35_000:36_000])
+
+
+class TestOverlaps:
+    a = segment(0, counts(2000, 1))
+    b = segment(5, counts(2000, 2))
+
+    def test_same_samples_are_one(self, archive: Archive) -> None:
+        whole = segment(0, 3000)
+        archive.write(cut(whole, 1000)[:1], FIRST)
+        archive.write(cut(whole, 500)[1:], SECOND)
+        [found] = archive.read_stream(HH, SPAN).segments
+        np.testing.assert_array_equal(found.samples, whole.samples)
+        assert archive.overflow(HH, SPAN) == ()
+        assert archive.requests(HH, date(2024, 2, 29)) == (FIRST, SECOND)
+
+    @pytest.mark.parametrize("together", [True, False])
+    def test_different_samples_have_one_winner_and_the_other_is_kept(
+        self, tmp_path: Path, together: bool
+    ) -> None:
+        digests = set()
+        for order in ((self.a, self.b), (self.b, self.a)):
+            archive = Archive.open(tmp_path / order[0].seed_id.component / str(id(order)))
+            if together:
+                archive.write(order, FIRST)
+            else:
+                for one in order:
+                    archive.write([one], FIRST if one is self.a else SECOND)
+            digests.add(digest(archive.root))
+            [found] = archive.read_stream(HH, SPAN).segments
+            np.testing.assert_array_equal(found.samples[:2000], self.a.samples)
+            np.testing.assert_array_equal(found.samples[2000:], self.b.samples[1500:])
+            lost = archive.overflow(HH, SPAN)
+            is_other = self.a.samples[500:] != self.b.samples[:1500]
+            assert sum(s.samples.size for s in lost) == is_other.sum()
+            kept = timed(lost).items()
+            assert kept <= timed([self.b]).items()
+            assert archive.info()[0].n_overflow == is_other.sum()
+        assert len(digests) == 1
+
+    def test_zeros_lose_against_a_recording(self, archive: Archive) -> None:
+        archive.write([segment(0, np.zeros(1000, np.int32))], FIRST)
+        [report] = archive.write([segment(2, counts(500))], FIRST)
+        [found] = archive.read_stream(HH, SPAN).segments
+        np.testing.assert_array_equal(found.samples[200:700], counts(500))
+        n_same = int((counts(500) == 0).sum())
+        assert (report.n_new_samples, report.n_overflow) == (500 - n_same, 500 - n_same)
+        [changed] = report.changed
+        assert TimeSpan(DAY + 2 * NS_PER_S, DAY + 7 * NS_PER_S).intersection(changed) == changed
+
+    def test_of_two_clocks_the_one_with_more_samples_is_seen(self, archive: Archive) -> None:
+        long, short = segment(0, counts(3000, 1)), segment(10, counts(500, 2), ns=4_000_000)
+        archive.write([short], FIRST)
+        [report] = archive.write([long], SECOND)
+        assert report.n_overflow == 500
+        [found] = archive.read_stream(HH, SPAN).segments
+        np.testing.assert_array_equal(found.samples, long.samples)
+        assert timed(archive.overflow(HH, SPAN)) == timed([short])
+
+
+values = st.integers(0, 3)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> list[Segment]:
+    """Any records: two rates, several phases, overlaps with same and other samples, midnight."""
+    base = {c: counts(400, seed) for seed, c in enumerate("ZN")}
+    found = []
+    for _ in range(draw(st.integers(1, 6))):
+        component = draw(st.sampled_from("ZZN"))
+        first = draw(st.integers(0, 300))
+        size = draw(st.integers(1, 80))
+        samples = base[component][first : first + size].copy()
+        if draw(values) == 0:
+            samples[draw(st.integers(0, samples.size - 1)) :] += 5
+        phase = draw(st.sampled_from([0, 0, 0, 1, 3_000_000, -4_999_999]))
+        rate = draw(st.sampled_from([100.0, 100.0, 40.0]))
+        start = 86_398 * NS_PER_S + round(first * NS_PER_S / rate) + phase
+        found.append(segment(0, samples, component=component, rate=rate, ns=start))
+    return found
+
+
+@given(records(), st.data())
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_records_in_any_order_cut_anyhow_twice_end_in_the_same_bytes(
+    tmp_path_factory: pytest.TempPathFactory, given_: list[Segment], data: st.DataObject
+) -> None:
+    """Each record has a request of its own, as if each had been fetched alone."""
+    requests = [Provenance("files", f"{k % 3}", "0" * 64) for k in range(len(given_))]
+    one = Archive.open(tmp_path_factory.mktemp("one"))
+    for whole, request in zip(given_, requests, strict=True):
+        one.write([whole], request)
+    pieces = []
+    for whole, request in zip(given_, requests, strict=True):
+        at = sorted(data.draw(st.sets(st.integers(1, whole.samples.size), max_size=3)))
+        pieces += [(piece, request) for piece in cut(whole, *at)]
+    pieces += pieces[: data.draw(st.integers(0, 3))]
+    two = Archive.open(tmp_path_factory.mktemp("two"))
+    for piece, request in data.draw(st.permutations(pieces)):
+        two.write([piece], request)
+    assert digest(one.root) == digest(two.root)
+    seen = one.read_stream(HH, ALL)
+    kept = [*seen.segments, *one.overflow(HH, ALL)]
+    assert {(s.seed_id, t, v) for s in given_ for (_, t), v in timed([s]).items()} == {
+        (s.seed_id, t, v) for s in kept for (_, t), v in timed([s]).items()
+    }
+    assert one.verify() == ()
+
+
+@given(
+    st.sampled_from([30.0, 99.97, 250 / 3, 60.0]),
+    st.sets(st.integers(1, 2999), max_size=6),
+    st.randoms(use_true_random=False),
+    st.integers(0, 10**9),
+)
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_pieces_at_rates_without_whole_intervals_join_again(
+    tmp_path_factory: pytest.TempPathFactory,
+    rate: float,
+    at: set[int],
+    rng: random.Random,
+    ns: int,
+) -> None:
+    whole = segment(50, counts(3000), rate=rate, ns=ns)
+    one = Archive.open(tmp_path_factory.mktemp("one"))
+    one.write([whole], FIRST)
+    pieces = cut(whole, *sorted(at))
+    rng.shuffle(pieces)
+    two = Archive.open(tmp_path_factory.mktemp("two"))
+    for piece in pieces:
+        two.write([piece], FIRST)
+    assert digest(one.root) == digest(two.root)
+    assert timed(two.read_stream(HH, ALL).segments) == timed([whole])
+
+
+def test_late_data_reports_where_a_reader_sees_a_change(archive: Archive) -> None:
+    whole = segment(0, 100_000)
+    first, middle, last = cut(whole, 40_000, 60_000)
+    archive.write([first, last], FIRST)
+    assert archive.coverage(HH, SPAN) == {whole.seed_id: merged([first.span, last.span])}
+    [report] = archive.write([middle], SECOND)
+    assert report.changed == (middle.span,)
+    assert report.n_new_samples == 20_000
+    assert archive.coverage(HH, SPAN) == {whole.seed_id: [whole.span]}
+
+
+def test_an_archive_says_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no archive there"):
+        Archive.open(tmp_path / "none", create=False)
+    with pytest.raises(StoreError, match="s3://"):
+        Archive.open("s3://bucket/archive")
+    Archive.open(f"file://{tmp_path}/a").write([segment(0, 10)], FIRST)
+    again = Archive.open(tmp_path / "a", create=False)
+    assert again.streams() == [HH]
+    assert again.days(StreamId.parse("CX.PB02..HH")) == []
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "zarr.json").write_text("{}")
+    with pytest.raises(StoreError, match="not an archive of format"):
+        Archive.open(tmp_path / "b")
+
+
+class TestDamage:
+    @pytest.fixture
+    def written(self, archive: Archive) -> Archive:
+        archive.write([segment(0, 70_000), segment(0, 900, component="N")], FIRST)
+        archive.write([segment(100, counts(50, 5)), segment(90_000, 100)], SECOND)
+        return archive
+
+    def test_every_flipped_bit_is_found_and_named(self, written: Archive) -> None:
+        [path, _] = sorted((written.root / "CX").rglob("c/0/*"))
+        content = path.read_bytes()
+        assert written.verify() == ()
+        rng = random.Random(1)
+        at_edges = [0, 1, len(content) - 1]
+        for at in [*at_edges, *(rng.randrange(len(content)) for _ in range(150))]:
+            damaged = bytearray(content)
+            damaged[at] ^= 1 << rng.randrange(8)
+            path.write_bytes(damaged)
+            [finding] = written.verify()
+            assert finding.key == str(path.relative_to(written.root))
+            assert "CX.PB01..HH 2024-02-29" in finding.problem
+        path.write_bytes(content[:-7])
+        assert len(written.verify()) == 1
+        path.write_bytes(b"")
+        assert len(written.verify()) == 1
+
+    def test_a_damaged_object_is_not_read_and_not_overwritten(self, written: Archive) -> None:
+        [path, _] = sorted((written.root / "CX").rglob("c/0/*"))
+        damaged = bytearray(path.read_bytes())
+        damaged[10] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(CorruptObject, match=r"^CX\.PB01\.\.HH 2024-02-29: object CX/PB01"):
+            written.read_stream(HH, SPAN)
+        with pytest.raises(CorruptObject):
+            written.write([segment(100, counts(70, 9))], SECOND)
+        assert path.read_bytes() == damaged
+        assert written.read_stream(HH, TimeSpan(DAY + NS_PER_DAY, DAY + 2 * NS_PER_DAY)).segments
+
+    def test_an_object_in_the_wrong_place_is_named(self, written: Archive) -> None:
+        [path, other] = sorted((written.root / "CX").rglob("c/0/*"))
+        path.write_bytes(other.read_bytes())
+        [finding] = written.verify()
+        assert "belongs to" in finding.problem
+        assert "2024-03-01" in finding.problem
+
+    def test_lost_metadata_and_strangers_are_named(self, written: Archive) -> None:
+        year = written.root / "CX/PB01/_.HH@100/2024"
+        (year / "zarr.json").unlink()
+        (year / "c/0/400").write_bytes(b"x")
+        (written.root / "CX/PB01/notes").mkdir()
+        problems = {f.key: f.problem for f in written.verify()}
+        assert problems == {
+            "CX/PB01/_.HH@100/2024/zarr.json": "missing",
+            "CX/PB01/_.HH@100/2024/c/0/400": "not part of the archive",
+            "CX/PB01/notes": "not part of the archive",
+        }
