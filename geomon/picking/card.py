@@ -284,6 +284,11 @@ def read_card(folder: Path) -> PickerCard:
         raise PickerMismatch(msg) from error
 
 
+def packaged_pickers() -> list[Path]:
+    """Return the folders of the pickers shipped with geomon, by name."""
+    return sorted(path.parent for path in _PACKAGED.glob(f"*/{CARD_FILE}"))
+
+
 def picker_folder(name_or_path: str | Path) -> Path:
     """Return the folder of a picker: of a packaged one by name, else the path itself."""
     packaged = _PACKAGED / name_or_path

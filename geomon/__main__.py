@@ -1,0 +1,5 @@
+"""``python -m geomon`` is the `geomon` command."""
+
+from geomon.cli import main
+
+main()

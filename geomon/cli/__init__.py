@@ -1,0 +1,48 @@
+"""The `geomon` command: thin commands over services."""
+
+import logging
+import sys
+from typing import NoReturn
+
+import typer
+
+from geomon.cli.backfill import backfill_app
+from geomon.cli.catalog import catalog_app, picks_app
+from geomon.cli.configuration import config_app, doctor
+from geomon.cli.models import model_app
+from geomon.cli.processing import coverage, demo, ingest, locate, pick, run, watch
+from geomon.cli.serving import serve, up
+from geomon.cli.waveforms import archive_app
+from geomon.errors import ConfigError, DataError, GeomonError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From continuous seismic waveforms to an earthquake catalogue people can trust.",
+)
+for command in (demo, doctor, ingest, pick, locate, run, watch, coverage, up, serve):
+    app.command()(command)
+app.add_typer(backfill_app, name="backfill")
+app.add_typer(catalog_app, name="catalog")
+app.add_typer(picks_app, name="picks")
+app.add_typer(archive_app, name="archive")
+app.add_typer(model_app, name="model")
+app.add_typer(config_app, name="config")
+
+
+def main() -> None:
+    """Run the command line: exit 0 on success, 2 on bad usage or config, 1 on failure."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        app()
+    except (ConfigError, DataError) as error:
+        _fail(error, 2)
+    except (GeomonError, OSError) as error:
+        _fail(error, 1)
+
+
+def _fail(error: Exception, status: int) -> NoReturn:
+    line = " ".join(str(error).split())
+    print(f"geomon: {line}", file=sys.stderr)
+    sys.exit(status)

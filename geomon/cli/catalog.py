@@ -1,0 +1,246 @@
+"""Commands that read and judge the catalogue and its picks."""
+
+import sys
+from typing import Annotated, Literal, cast
+
+import typer
+
+from geomon.cli.common import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    EndOption,
+    JsonOption,
+    OutputOption,
+    StartOption,
+    StationsOption,
+    box,
+    load,
+    patterns,
+    print_json,
+    span_of,
+    write_bytes,
+)
+from geomon.errors import DataError, StoreError
+from geomon.events import Event
+from geomon.times import format_ns, to_ns
+
+catalog_app = typer.Typer(no_args_is_help=True, help="The event catalogue.")
+picks_app = typer.Typer(no_args_is_help=True, help="The phase picks.")
+
+AnyStart = Annotated[str, typer.Option("--start", metavar="T", help="Start, ISO 8601 UTC.")]
+AnyEnd = Annotated[str, typer.Option("--end", metavar="T", help="End (not included).")]
+BoxOption = Annotated[str, typer.Option("--bbox", metavar="W,S,E,N", help="Degrees.")]
+MinOption = Annotated[float | None, typer.Option("--min-magnitude", help="Smallest magnitude.")]
+MaxOption = Annotated[float | None, typer.Option("--max-magnitude", help="Largest magnitude.")]
+AsOfOption = Annotated[
+    str, typer.Option("--as-of", metavar="T", help="The catalogue as it was at this time.")
+]
+EventArgument = Annotated[str, typer.Argument(metavar="EVENT", help="Event id.")]
+_FORMATS = ("table", "csv", "geojson", "quakeml", "parquet")
+type _File = Literal["csv", "geojson", "quakeml", "parquet"]
+
+
+@catalog_app.command()
+def query(
+    start: AnyStart = "",
+    end: AnyEnd = "",
+    bbox: BoxOption = "",
+    min_magnitude: MinOption = None,
+    max_magnitude: MaxOption = None,
+    as_of: AsOfOption = "",
+    limit: Annotated[int | None, typer.Option(help="At most so many events.")] = None,
+    form: Annotated[str, typer.Option("--format", help=f"One of {', '.join(_FORMATS)}.")] = "table",
+    output: OutputOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """List events; an empty answer says on stderr how much of the span was watched."""
+    from geomon.services.workspace import workspace
+    from geomon.stores.exports import export, to_table
+
+    if form not in _FORMATS:
+        msg = f"--format {form}: allowed are {', '.join(_FORMATS)}"
+        raise DataError(msg)
+    network = load(config)
+    found = workspace(network).catalog.events(
+        start or None, end or None, box(bbox), min_magnitude=min_magnitude,
+        max_magnitude=max_magnitude, as_of=as_of or None, limit=limit,
+    )  # fmt: skip
+    if as_json:
+        print_json([summary._asdict() for summary in found.summaries])
+    elif form == "table":
+        print(to_table(found))
+    else:
+        agency = network.network.agency
+        write_bytes(export(found, cast("_File", form), agency=agency), output)
+    if not len(found) and start and end:
+        _tell_watched(config, start, end)
+
+
+@catalog_app.command()
+def export(
+    output: OutputOption = None,
+    start: AnyStart = "",
+    end: AnyEnd = "",
+    form: Annotated[str, typer.Option("--format", help="csv, geojson, quakeml or parquet.")] = (
+        "quakeml"
+    ),
+    as_of: AsOfOption = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Write all events, or those of a span, to a file."""
+    query(start=start, end=end, as_of=as_of, form=form, output=output, config=config)
+
+
+@catalog_app.command()
+def show(
+    event_id: EventArgument,
+    as_of: AsOfOption = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one event: origin, magnitude, arrivals and history."""
+    from dataclasses import asdict
+
+    from geomon.services.workspace import workspace
+
+    catalog = workspace(load(config)).catalog
+    event = catalog.event(event_id, as_of or None)
+    if event is None:
+        msg = f"{event_id}: no such event"
+        raise StoreError(msg)
+    if as_json:
+        print_json({**asdict(event), "n_revisions": len(catalog.revisions(event.event_id))})
+    else:
+        print(_text(event, catalog.revisions(event.event_id)))
+
+
+@catalog_app.command()
+def review(
+    event_id: EventArgument,
+    state: Annotated[str, typer.Option(help="automatic, reviewed, confirmed or rejected.")],
+    actor: Annotated[str, typer.Option(help="Who judges.")],
+    reason: Annotated[str, typer.Option(help="Why.")] = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Judge an event: later automatic runs respect it."""
+    from geomon.events import ReviewState
+    from geomon.services.workspace import workspace
+
+    states = ("automatic", "reviewed", "confirmed", "rejected")
+    if state not in states:
+        msg = f"--state {state}: allowed are {', '.join(states)}"
+        raise DataError(msg)
+    catalog = workspace(load(config)).catalog
+    judged = catalog.review(event_id, cast("ReviewState", state), actor=actor, reason=reason)
+    print(f"{judged.event_id}: {judged.review_state}, revision {judged.revision}")
+
+
+@catalog_app.command()
+def digest(
+    start: StartOption,
+    end: EndOption,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Hash what the catalogue says of a span: equal for equal events and picks."""
+    from geomon.services.workspace import workspace
+
+    found = workspace(load(config)).catalog.digest(span_of(start, end))
+    if as_json:
+        print_json({"digest": found})
+    else:
+        print(found)
+
+
+@picks_app.command("query")
+def picks_query(
+    start: StartOption,
+    end: EndOption,
+    stations: StationsOption = "",
+    phase: Annotated[str, typer.Option(help="P or S; both by default.")] = "",
+    min_probability: Annotated[float | None, typer.Option(help="Smallest probability.")] = None,
+    as_of: AsOfOption = "",
+    form: Annotated[str, typer.Option("--format", help="table or csv.")] = "table",
+    output: OutputOption = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """List picks."""
+    from geomon.events import Phase
+    from geomon.services.workspace import workspace
+    from geomon.stores.exports import picks_to_csv
+
+    if phase not in {"", "P", "S"}:
+        msg = f"--phase {phase}: allowed are P and S"
+        raise DataError(msg)
+    if form not in {"table", "csv"}:
+        msg = f"--format {form}: allowed are table and csv"
+        raise DataError(msg)
+    found = workspace(load(config)).catalog.picks(
+        span_of(start, end), stations=patterns(stations),
+        phase=cast("Phase", phase) if phase else None, min_probability=min_probability,
+        as_of=as_of or None,
+    )  # fmt: skip
+    if as_json:
+        print_json(found.to_pandas().to_dict(orient="records"))
+    elif form == "csv":
+        write_bytes(picks_to_csv(found), output)
+    else:
+        for pick in found:
+            print(
+                f"{format_ns(to_ns(pick.time)):<27} {pick.phase} {pick.seed_id!s:<17} "
+                f"{pick.probability:.2f}"
+            )
+        print(f"{len(found)} picks", file=sys.stderr)
+
+
+def _tell_watched(config: str, start: str, end: str) -> None:
+    """Say on stderr how much of a span was watched, so that no event differs from no data."""
+    from geomon.errors import StationMetadataError
+    from geomon.services.coverage import coverage
+
+    try:
+        rows = coverage(load(config), span_of(start, end))
+    except StationMetadataError:
+        print("geomon: nothing was ever archived here: no data, not no earthquake", file=sys.stderr)
+        return
+    if rows:
+        located = sum(row.located for row in rows) / len(rows)
+        print(
+            f"geomon: no such event; {located:.0%} of the station-hours of the span were watched",
+            file=sys.stderr,
+        )
+
+
+def _text(event: Event, revisions: list[Event]) -> str:
+    origin, magnitude = event.preferred_origin, event.preferred_magnitude
+    low, high = origin.depth_interval_km
+    size = "no magnitude"
+    if magnitude is not None:
+        size = (
+            f"{magnitude.magnitude_type} {magnitude.value:.2f} ± {magnitude.uncertainty:.2f} "
+            f"({magnitude.n_stations} stations)"
+        )
+    lines = [
+        f"{event.event_id}  {event.event_type}, {event.review_state}, revision {event.revision} "
+        f"of {len(revisions)}, run {event.run}",
+        f"origin     {origin.time:%Y-%m-%d %H:%M:%S.%f} UTC ± {origin.time_uncertainty_s:.2f} s",
+        f"epicentre  {origin.latitude:.4f} {origin.longitude:.4f}, 68 % ellipse "
+        f"{origin.ellipse_km[0]:.2f} × {origin.ellipse_km[1]:.2f} km, "
+        f"azimuth {origin.ellipse_azimuth_deg:.0f}°",
+        f"depth      {origin.depth_km:.2f} km, 68 % between {low:.2f} and {high:.2f} km",
+        f"magnitude  {size}",
+        f"quality    {origin.quality}: rms {origin.rms_s:.3f} s, gap "
+        f"{origin.azimuthal_gap_deg:.0f}°, nearest station {origin.nearest_station_km:.1f} km, "
+        f"{origin.n_phases} phases at {origin.n_stations} stations",
+        f"method     {origin.method}, model {origin.velocity_model}",
+        "  channel           phase  time                        residual  distance  weight",
+    ]
+    for arrival in sorted(event.arrivals, key=lambda one: one.pick.time):
+        pick = arrival.pick
+        lines.append(
+            f"  {pick.seed_id!s:<17} {pick.phase:<6} {format_ns(to_ns(pick.time)):<27} "
+            f"{arrival.residual_s:+7.3f} s {arrival.distance_km:6.1f} km {arrival.weight:7.2f}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,87 @@
+"""Commands about the waveform archive."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+
+from geomon.cli.common import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    EndOption,
+    JsonOption,
+    StartOption,
+    StationsOption,
+    load,
+    patterns,
+    print_json,
+    span_of,
+)
+from geomon.errors import DataError
+
+archive_app = typer.Typer(no_args_is_help=True, help="The waveform archive.")
+
+
+@archive_app.command()
+def info(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """List what is archived of every sensor."""
+    from geomon.services.workspace import workspace
+
+    found = workspace(load(config)).archive.info()
+    if as_json:
+        print_json([{**asdict(one), "stream_id": str(one.stream_id)} for one in found])
+        return
+    for one in found:
+        print(
+            f"{one.stream_id!s:<16} {one.sampling_rate_hz:g} Hz {''.join(one.components):<3} "
+            f"{one.first_day} to {one.last_day} {one.n_days} days "
+            f"{one.n_samples:>12} samples {one.n_bytes / 1e6:9.1f} MB"
+            + (f" {one.n_overflow} in conflict" if one.n_overflow else "")
+        )
+    total = sum(one.n_bytes for one in found)
+    print(f"{len(found)} sensors, {total / 1e9:.3f} GB")
+
+
+@archive_app.command()
+def verify(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Read every byte and name what is not as it was written; exit 1 when there is any."""
+    from geomon.services.workspace import workspace
+
+    findings = workspace(load(config)).archive.verify()
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            print(f"{finding.key}: {finding.problem}")
+        print(f"{len(findings)} damaged objects" if findings else "every object is sound")
+    if findings:
+        raise typer.Exit(1)
+
+
+@archive_app.command()
+def export(
+    output: Annotated[Path, typer.Argument(metavar="FILE", help="miniSEED file to write.")],
+    start: StartOption,
+    end: EndOption,
+    stations: StationsOption = "",
+    version: Annotated[int, typer.Option(help="miniSEED version, 2 or 3.")] = 3,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Write miniSEED, sample for sample and nanosecond for nanosecond."""
+    from geomon.services.workspace import workspace
+
+    if version not in {2, 3}:
+        msg = f"--version {version}: miniSEED has versions 2 and 3"
+        raise DataError(msg)
+    archive = workspace(load(config)).archive
+    wanted = patterns(stations)
+    streams = [s for s in archive.streams() if not wanted or s.station_id.matches(wanted)]
+    n_samples = archive.export(
+        streams, span_of(start, end), output, format_version=cast("Literal[2, 3]", version)
+    )
+    if as_json:
+        print_json({"file": str(output), "n_samples": n_samples, "n_streams": len(streams)})
+    else:
+        print(f"wrote {n_samples} samples of {len(streams)} sensors to {output}")

@@ -1,0 +1,148 @@
+"""Which station-hours were archived, picked and located: what an empty answer is worth."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from geomon.config import Config
+from geomon.ids import StreamId
+from geomon.services.pick import PIECE_NS, known_pieces, picker_version
+from geomon.services.workspace import workspace
+from geomon.times import NS_PER_S, TimeSpan, day_span, merged
+
+_HOUR_NS = 3600 * NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class StationHour:
+    """Share, from 0 to 1, of one stream's hour that went through each stage."""
+
+    stream: str
+    start: datetime
+    archived: float
+    picked: float
+    located: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+def coverage(
+    config: Config, span: TimeSpan, *, stations: tuple[str, ...] = ()
+) -> list[StationHour]:
+    """Return one row a stream and hour, in (stream, time) order, also where nothing is held.
+
+    A sample is archived when any component holds it, picked when the current picker has read
+    it, and located when its tile was associated since.
+
+    Raises
+    ------
+    StationMetadataError
+        If nothing was ever ingested.
+    """
+    rows = []
+    for held in stream_spans(config, span, stations=stations):
+        stages = (held.archived, held.picked, held.located)
+        for hour in span.steps(_HOUR_NS):
+            rows.append(
+                StationHour(
+                    str(held.stream), hour.start, *(_share(hour, parts) for parts in stages)
+                )
+            )
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpans:
+    """What of one stream is archived, picked, and picked and located: disjoint spans in order."""
+
+    stream: StreamId
+    archived: list[TimeSpan]
+    picked: list[TimeSpan]
+    located: list[TimeSpan]
+
+
+def stream_spans(
+    config: Config, span: TimeSpan, *, stations: tuple[str, ...] = ()
+) -> list[StreamSpans]:
+    """Return how far each stream went through the stages within `span`, in stream order.
+
+    Raises
+    ------
+    StationMetadataError
+        If nothing was ever ingested.
+    """
+    space = workspace(config)
+    inventory = space.stations().selected(stations)
+    wanted = set(inventory.preferred_streams(span, config.network.channels))
+    wanted |= {s for s in space.archive.streams() if s.station_id in inventory.station_ids()}
+    located = space.coverage.spans("locate", "network", span, states=("done",))
+    found = []
+    for stream in sorted(wanted):
+        archived = archived_spans(config, stream, span)
+        picked = common(archived, picked_spans(config, stream, span))
+        found.append(StreamSpans(stream, archived, picked, common(picked, located)))
+    return found
+
+
+def archived_spans(config: Config, stream: StreamId, span: TimeSpan) -> list[TimeSpan]:
+    """Return the parts of a span for which any component of a stream is archived."""
+    held = workspace(config).archive.coverage(stream, span)
+    return merged(part for parts in held.values() for part in parts)
+
+
+def picked_spans(config: Config, stream: StreamId, span: TimeSpan) -> list[TimeSpan]:
+    """Return the pieces of a span that the current picker has read."""
+    space = workspace(config)
+    step = PIECE_NS
+    version = picker_version(config)
+    pieces = [
+        TimeSpan(piece * step, (piece + 1) * step)
+        for day in span.aligned(step).days()
+        for piece in known_pieces(
+            space.coverage.input_hash("pick", str(stream), day_span(day), version)
+        )
+    ]
+    return merged(pieces)
+
+
+def common(ones: Iterable[TimeSpan], others: Iterable[TimeSpan]) -> list[TimeSpan]:
+    """Return what two sets of spans share, merged."""
+    kept = list(others)
+    return merged(one.intersection(other) for one in ones for other in kept if one.overlaps(other))
+
+
+def _share(hour: TimeSpan, parts: Iterable[TimeSpan]) -> float:
+    held = sum(part.intersection(hour).duration_s for part in parts if part.overlaps(hour))
+    return round(held / hour.duration_s, 4)
+
+
+def table(rows: list[StationHour]) -> str:
+    """Draw one line a stream: a sign an hour, for archived, picked and located.
+
+    ``#`` everything located, ``+`` picked, ``.`` archived, ``-`` partly archived, blank no data.
+    """
+    if not rows:
+        return "no stations"
+    lines = []
+    width = max(len(row.stream) for row in rows)
+    for stream in dict.fromkeys(row.stream for row in rows):
+        of_stream = [row for row in rows if row.stream == stream]
+        signs = "".join(_sign(row) for row in of_stream)
+        share = sum(row.archived for row in of_stream) / len(of_stream)
+        lines.append(f"{stream:<{width}} |{signs}| {share:6.1%} archived")
+    first, last = rows[0].start, max(row.start for row in rows)
+    head = f"{first:%Y-%m-%dT%H:%M} to {last:%Y-%m-%dT%H:%M}, a sign an hour: "
+    return "\n".join([head + "# located, + picked, . archived, - in part, blank no data", *lines])
+
+
+def _sign(row: StationHour) -> str:
+    if row.archived == 0:
+        return " "
+    if row.archived < 0.5:
+        return "-"
+    if row.located >= 0.99 * row.archived:
+        return "#"
+    return "+" if row.picked >= 0.99 * row.archived else "."

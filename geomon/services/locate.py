@@ -1,0 +1,227 @@
+"""Turn picks into located, sized events, tile by tile, wherever something changed."""
+
+import hashlib
+import logging
+import time
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from geomon.config import Config
+from geomon.errors import GeomonError
+from geomon.events import Event, Pick
+from geomon.ids import SeedId
+from geomon.locating.solve import Solver
+from geomon.locating.tiles import RawTile
+from geomon.services.magnitude import measure
+from geomon.services.pick import PIECE_NS, known_pieces, picker_version
+from geomon.services.reports import Progress, Report, distinct, no_progress
+from geomon.services.workspace import workspace
+from geomon.stations import Station, Stations
+from geomon.times import TimeSpan, day_span, to_ns
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocateReport(Report):
+    """How many tiles were looked at and solved anew, and what changed in the catalogue."""
+
+    n_tiles: int = 0
+    n_solved: int = 0
+    n_events: int = 0
+    n_created: int = 0
+    n_updated: int = 0
+    n_withdrawn: int = 0
+    event_ids: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Tally:
+    n_solved: int = 0
+    n_events: int = 0
+    created: list[str] = field(default_factory=list)
+    updated: list[str] = field(default_factory=list)
+    n_withdrawn: int = 0
+    problems: list[str] = field(default_factory=list)
+    n_failed: int = 0
+
+
+def locate(config: Config, span: TimeSpan, *, progress: Progress = no_progress) -> LocateReport:
+    """Bring the events of every tile that touches a span up to date with the picks.
+
+    A tile is solved when the picks or samples its events depend on, or anything in the
+    configuration that matters, are not those it was last solved from. So any order and any cut
+    of the work ends in the same events, and running twice changes nothing.
+
+    Raises
+    ------
+    StationMetadataError
+        If nothing was ever ingested.
+    """
+    started = time.monotonic()
+    tally = _Tally()
+    work = _Locating(config, span)
+    tiles = work.solver.grid.affected(span) if work.stations else []
+    progress("locate", 0, len(tiles))
+    for done, tile in enumerate(tiles, start=1):
+        try:
+            work.bring_up_to_date(tile, tally)
+        except GeomonError as error:
+            tally.n_failed += 1
+            tally.problems.append(f"tile {tile}: {error}")
+        progress("locate", done, len(tiles))
+    return LocateReport(
+        n_failed=tally.n_failed,
+        problems=distinct([*work.problems, *tally.problems, *work.told_no_magnitude()]),
+        took_s=time.monotonic() - started,
+        n_tiles=len(tiles),
+        n_solved=tally.n_solved,
+        n_events=tally.n_events,
+        n_created=len(tally.created),
+        n_updated=len(tally.updated),
+        n_withdrawn=tally.n_withdrawn,
+        event_ids=tuple(tally.created),
+    )
+
+
+def locate_version(config: Config, inventory_version: str) -> str:
+    """Return the hash of everything an event depends on besides picks and samples."""
+    return (
+        f"{config.version('network', 'association', 'velocity', 'magnitude')}-{inventory_version}"
+    )
+
+
+@lru_cache(maxsize=4)
+def _solver(config: Config, stations: tuple[Station, ...]) -> Solver:
+    cache = Path(config.archive.url) / ".travel_times"
+    return Solver.of(
+        {station.station_id: station for station in stations},
+        config.velocity.model(),
+        region=config.network.region,
+        settings=config.association,
+        cache=cache,
+    )
+
+
+class _Locating:
+    """One run over a span: the picks it needs, and raw tiles solved once."""
+
+    def __init__(self, config: Config, span: TimeSpan) -> None:
+        self.config = config
+        self.space = workspace(config)
+        self.inventory: Stations = self.space.stations()
+        self.stations = tuple(sorted(self.inventory.at(span.start_ns).values()))
+        self.problems: list[str] = []
+        self.no_magnitude: dict[SeedId, str] = {}
+        if not self.stations:
+            self.problems.append(
+                f"{config.network.name}: no station is known at {span.start}: nothing to locate"
+            )
+            return
+        self.solver = _solver(config, self.stations)
+        tiles = self.solver.grid.affected(span)
+        reach = TimeSpan(
+            self.solver.grid.dependency_span(tiles[0]).start_ns,
+            self.solver.grid.dependency_span(tiles[-1]).end_ns,
+        )
+        self._picks = sorted(self.space.catalog.picks(reach))
+        self._pick_times = [to_ns(pick.time) for pick in self._picks]
+        self._prints = self._data_prints(reach)
+        self._raw: dict[TimeSpan, RawTile] = {}
+        self._version = locate_version(config, self.inventory.version)
+        self._run = self.space.catalog.begin_run(
+            "locate", config_hash=self._version, picker=config.picker.name
+        )
+
+    def bring_up_to_date(self, tile: TimeSpan, tally: _Tally) -> None:
+        """Solve one tile if what it depends on changed, and put its events into the catalogue."""
+        started = time.monotonic()
+        dependency = self.solver.grid.dependency_span(tile)
+        picks = self._picks_in(dependency)
+        input_hash = self._input_hash(dependency, picks)
+        ledger = self.space.coverage
+        if ledger.is_current(
+            "locate", "network", tile, version=self._version, input_hash=input_hash
+        ):
+            return
+        before, after = self.solver.grid.neighbours(tile)
+        solved = self.solver.settle(
+            self._raw_tile(before), self._raw_tile(tile), self._raw_tile(after),
+            self._picks_in(self.solver.grid.input_span(tile)),
+        )  # fmt: skip
+        events = []
+        for origin in solved.origins:
+            measured = measure(self.config, self.solver, origin)
+            events.append(Event(origin, measured.magnitude))
+            self.no_magnitude.update(
+                (one.seed_id, one.reason)
+                for one in measured.refused
+                if "response" in one.reason or "metadata" in one.reason
+            )
+        change = self.space.catalog.replace_events(tile, events, self._run)
+        has_data = bool(picks) or self._has_data(tile)
+        ledger.record(
+            "locate", "network", tile, version=self._version, input_hash=input_hash,
+            state="done" if has_data else "nodata", n_items=len(events),
+            seconds=round(time.monotonic() - started, 3), run=self._run,
+        )  # fmt: skip
+        tally.n_solved += 1
+        tally.n_events += len(events)
+        tally.created += change.created
+        tally.updated += change.updated
+        tally.n_withdrawn += len(change.withdrawn)
+        tally.problems += [
+            f"{group.time:%Y-%m-%d %H:%M:%S}: not located: {rejected.reason}"
+            for group, rejected in solved.rejected
+        ]
+        if events:
+            logger.info(
+                "located %s picks=%d events=%d took_s=%.1f",
+                tile, len(picks), len(events), time.monotonic() - started,
+            )  # fmt: skip
+
+    def told_no_magnitude(self) -> list[str]:
+        """Say which channels can give no magnitude, and why."""
+        return [
+            f"{seed_id}: no magnitude: {reason}"
+            for seed_id, reason in sorted(self.no_magnitude.items())
+        ]
+
+    def _raw_tile(self, tile: TimeSpan) -> RawTile:
+        if tile not in self._raw:
+            picks = self._picks_in(self.solver.grid.input_span(tile))
+            self._raw[tile] = self.solver.solve_tile(picks, tile)
+        return self._raw[tile]
+
+    def _picks_in(self, span: TimeSpan) -> Sequence[Pick]:
+        low = bisect_left(self._pick_times, span.start_ns)
+        high = bisect_left(self._pick_times, span.end_ns)
+        return self._picks[low:high]
+
+    def _data_prints(self, reach: TimeSpan) -> list[tuple[TimeSpan, str]]:
+        """Return what every piece of data was when it was picked: amplitudes depend on it."""
+        step = PIECE_NS
+        version = picker_version(self.config)
+        prints = []
+        for stream in self.space.archive.streams():
+            for day in reach.aligned(step).days():
+                text = self.space.coverage.input_hash("pick", str(stream), day_span(day), version)
+                for piece, fingerprint in known_pieces(text).items():
+                    span = TimeSpan(piece * step, (piece + 1) * step)
+                    prints.append((span, f"{stream}:{piece}:{fingerprint}"))
+        return sorted(prints)
+
+    def _has_data(self, tile: TimeSpan) -> bool:
+        return any(span.overlaps(tile) for span, _ in self._prints)
+
+    def _input_hash(self, span: TimeSpan, picks: Sequence[Pick]) -> str:
+        digest = hashlib.sha256()
+        for pick in picks:
+            digest.update(pick.pick_id.encode())
+        for piece, text in self._prints:
+            if piece.overlaps(span):
+                digest.update(text.encode())
+        return digest.hexdigest()[:32]

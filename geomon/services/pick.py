@@ -1,0 +1,224 @@
+"""Pick the phases of everything archived that was not picked yet, or changed since."""
+
+import logging
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from geomon.config import Config
+from geomon.errors import GeomonError
+from geomon.events import Phase
+from geomon.ids import StreamId
+from geomon.picking.prepare import PIECE, STEP_NS
+from geomon.services.fanout import fan_out
+from geomon.services.reports import Progress, Report, distinct, no_progress
+from geomon.services.workspace import workspace
+from geomon.times import NS_PER_DAY, TimeSpan, day_span, merged
+
+if TYPE_CHECKING:
+    from geomon.picking.card import Picker
+
+logger = logging.getLogger(__name__)
+
+PIECE_NS = PIECE * STEP_NS
+"""Length of the pieces time is cut in, counted from 1970."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickReport(Report):
+    """How many station-days were looked at, how much was picked anew, and what it gave."""
+
+    n_units: int = 0
+    picked_s: float = 0.0
+    n_picks: int = 0
+    n_added: int = 0
+    n_removed: int = 0
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Unit:
+    stream_id: StreamId
+    span: TimeSpan
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    picked_s: float = 0.0
+    n_picks: int = 0
+    n_added: int = 0
+    n_removed: int = 0
+    problem: str = ""
+
+
+def pick(
+    config: Config,
+    span: TimeSpan,
+    *,
+    stations: tuple[str, ...] = (),
+    progress: Progress = no_progress,
+) -> PickReport:
+    """Bring the picks of a span up to date with the archive, stream-day by stream-day.
+
+    Time is cut in the picker's pieces, counted from 1970. A piece is picked when the samples
+    that can influence it are not those it was last picked from, so any order and any cut of
+    the work ends in the same picks, and running twice changes nothing.
+
+    Raises
+    ------
+    PickerMismatch
+        If the picker cannot be loaded.
+    StationMetadataError
+        If nothing was ever ingested.
+    """
+    started = time.monotonic()
+    space = workspace(config)
+    load(config)
+    inventory = space.stations().selected(stations)
+    wanted = set(inventory.preferred_streams(span, config.network.channels))
+    pieces = span.aligned(PIECE_NS)
+    units = [
+        _Unit(stream, TimeSpan(part.start_ns, part.end_ns))
+        for part in _station_days(pieces)
+        for stream in sorted(wanted.intersection(space.archive.streams()))
+    ]
+    done = fan_out(_pick_stream_day, config, units, stage="pick", progress=progress, workers=1)
+    return PickReport(
+        n_failed=sum(bool(outcome.problem) for outcome in done),
+        problems=distinct([outcome.problem for outcome in done if outcome.problem]),
+        took_s=time.monotonic() - started,
+        n_units=len(units),
+        picked_s=sum(outcome.picked_s for outcome in done),
+        n_picks=sum(outcome.n_picks for outcome in done),
+        n_added=sum(outcome.n_added for outcome in done),
+        n_removed=sum(outcome.n_removed for outcome in done),
+    )
+
+
+def load(config: Config) -> "Picker":
+    """Return the config's picker, loaded once a process.
+
+    Raises
+    ------
+    PickerMismatch
+        If the picker does not exist or does not fit its card.
+    """
+    return _load(config.picker.name)
+
+
+@lru_cache(maxsize=2)
+def _load(name: str) -> "Picker":
+    from geomon.picking.card import load_picker
+
+    return load_picker(name)
+
+
+def picker_version(config: Config) -> str:
+    """Return the hash of everything a pick depends on besides the samples; reads the card only.
+
+    Raises
+    ------
+    PickerMismatch
+        If the picker has no valid card.
+    """
+    from geomon.picking.card import picker_folder, read_card
+
+    card = read_card(picker_folder(config.picker.name))
+    return f"{card.weights_sha256[:16]}-{config.version('picker')}"
+
+
+def _station_days(pieces: TimeSpan) -> list[TimeSpan]:
+    """Cut whole pieces into days: a piece belongs to the day it starts in."""
+    parts = []
+    for day in pieces.days():
+        start = -(-day_span(day).start_ns // PIECE_NS) * PIECE_NS
+        end = -(-day_span(day).end_ns // PIECE_NS) * PIECE_NS
+        part = TimeSpan(start, end).intersection(pieces)
+        if not part.is_empty:
+            parts.append(part)
+    return parts
+
+
+def _pick_stream_day(config: Config, unit: _Unit) -> _Outcome:
+    try:
+        return _pick_changed_pieces(config, unit)
+    except GeomonError as error:
+        logger.warning("pick %s %s failed: %s", unit.stream_id, unit.span, error)
+        workspace(config).coverage.record(
+            "pick", str(unit.stream_id), _day(unit),
+            version=picker_version(config), state="failed", error=str(error),
+        )  # fmt: skip
+        return _Outcome(problem=str(error))
+
+
+def _pick_changed_pieces(config: Config, unit: _Unit) -> _Outcome:
+    from geomon.picking.infer import context_s
+    from geomon.picking.infer import pick as infer_picks
+
+    started = time.monotonic()
+    space = workspace(config)
+    picker = load(config)
+    step = PIECE_NS
+    margin_s = context_s(picker)
+    pieces = list(unit.span.steps(step))
+    prints = space.archive.fingerprints(
+        unit.stream_id, [piece.padded(margin_s) for piece in pieces]
+    )
+    version = picker_version(config)
+    day = _day(unit)
+    known = known_pieces(space.coverage.input_hash("pick", str(unit.stream_id), day, version))
+    stale = [
+        piece
+        for piece, now in zip(pieces, prints, strict=True)
+        if known.get(piece.start_ns // step) != now and (now or piece.start_ns // step in known)
+    ]
+    doer = space.catalog.begin_run("pick", config_hash=version, picker=picker.card.label)
+    n_picks = n_added = n_removed = 0
+    picked_s = 0.0
+    for run in merged(stale):
+        segments = space.archive.read_stream(unit.stream_id, run.padded(margin_s)).segments
+        picks = infer_picks(picker, segments, run, thresholds=_thresholds(config))
+        change = space.catalog.replace_picks(unit.stream_id, run, picks, doer)
+        n_picks += len(picks)
+        n_added += change.added
+        n_removed += change.removed
+        picked_s += run.duration_s
+    if stale:
+        known |= {
+            piece.start_ns // step: now for piece, now in zip(pieces, prints, strict=True) if now
+        }
+        space.coverage.record(
+            "pick", str(unit.stream_id), day, version=version, state="done",
+            input_hash=_text(known), n_items=n_picks,
+            seconds=round(time.monotonic() - started, 3), run=doer,
+        )  # fmt: skip
+        logger.info(
+            "picked %s %s picks=%d span_s=%.0f took_s=%.1f",
+            unit.stream_id, day.start.date(), n_picks, picked_s, time.monotonic() - started,
+        )  # fmt: skip
+    return _Outcome(picked_s, n_picks, n_added, n_removed)
+
+
+def _day(unit: _Unit) -> TimeSpan:
+    """Return the UTC day whose ledger row the unit belongs to."""
+    start_ns = unit.span.start_ns // NS_PER_DAY * NS_PER_DAY
+    return TimeSpan(start_ns, start_ns + NS_PER_DAY)
+
+
+def _thresholds(config: Config) -> dict[Phase, float]:
+    """Return the thresholds that the config sets instead of the card's."""
+    chosen: dict[Phase, float | None] = {
+        "P": config.picker.threshold_p,
+        "S": config.picker.threshold_s,
+    }
+    return {phase: value for phase, value in chosen.items() if value is not None}
+
+
+def known_pieces(text: str) -> dict[int, str]:
+    """Read which fingerprint each piece of a day was last picked from."""
+    entries = (entry.split(":") for entry in text.split(",") if entry)
+    return {int(piece): fingerprint for piece, fingerprint in entries}
+
+
+def _text(prints: dict[int, str]) -> str:
+    return ",".join(f"{piece}:{prints[piece]}" for piece in sorted(prints))

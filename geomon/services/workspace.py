@@ -1,0 +1,116 @@
+"""Everything one config opens: archive, catalogue, ledger, source and stations."""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geomon.config import Config, find_config, load_config
+from geomon.errors import SourceError, StationMetadataError
+from geomon.stations import Stations
+from geomon.stores.archive import Archive
+from geomon.stores.catalog import Catalog
+from geomon.stores.ledger import Ledger
+from geomon.times import TimeSpan
+
+if TYPE_CHECKING:
+    from geomon.sources.base import WaveformSource
+
+_SNAPSHOT = "stations.xml"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The stores of one network, opened on first use."""
+
+    config: Config
+
+    @cached_property
+    def archive(self) -> Archive:
+        """Waveforms."""
+        return Archive.open(self.config.archive.url)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Events and picks."""
+        return Catalog.open(self.config.catalog.url, agency=self.config.network.agency)
+
+    @cached_property
+    def coverage(self) -> Ledger:
+        """What was fetched, picked and located, and what came of it."""
+        return self.catalog.ledger
+
+    @cached_property
+    def source(self) -> "WaveformSource":
+        """Where waveforms come from."""
+        from geomon.sources.opening import open_source
+
+        return open_source(self.config)
+
+    def stations(self) -> Stations:
+        """Return the stations as the source last told them.
+
+        Raises
+        ------
+        StationMetadataError
+            If nothing was ever ingested.
+        """
+        content = self.archive.document(_SNAPSHOT)
+        if content is None:
+            msg = f"{self.config.network.name}: no station metadata yet; run `geomon ingest` first"
+            raise StationMetadataError(msg)
+        return _parsed(content, self.config.network.select)
+
+    def refreshed_stations(self, span: TimeSpan) -> Stations:
+        """Ask the source for its stations and keep a copy beside the waveforms.
+
+        When the source cannot be reached, the copy of last time serves. Channels that were told
+        before and are not told now are kept: what is archived of them still needs metadata.
+
+        Raises
+        ------
+        SourceError
+            If the source cannot be reached and there is no copy.
+        """
+        from geomon.sources.stationxml import write_stationxml
+
+        known = self.archive.document(_SNAPSHOT)
+        try:
+            told = self.source.stations(span)
+        except SourceError as error:
+            if known is None:
+                raise
+            stale = f"{self.config.network.name}: using station metadata of last time: {error}"
+            return Stations(self.stations().channels, (stale,))
+        channels = told.channels
+        if known is not None:
+            now = {channel.seed_id for channel in channels}
+            channels += tuple(c for c in _parsed(known, ()).channels if c.seed_id not in now)
+        self.archive.keep_document(_SNAPSHOT, write_stationxml(Stations.of(channels)))
+        return Stations(self.stations().channels, told.problems)
+
+
+@lru_cache(maxsize=8)
+def _parsed(content: bytes, select: tuple[str, ...]) -> Stations:
+    from geomon.sources.stationxml import read_stations
+
+    return read_stations(content).selected(select)
+
+
+@lru_cache(maxsize=16)
+def workspace(config: Config) -> Workspace:
+    """Return the one workspace of a config in this process."""
+    return Workspace(config)
+
+
+def open_config(config: Config | str | Path) -> Workspace:
+    """Open a network by config object, path, or name of a shipped config.
+
+    Raises
+    ------
+    ConfigError
+        If the config cannot be found or used.
+    """
+    if isinstance(config, Config):
+        return workspace(config)
+    return workspace(load_config(find_config(str(config))))
