@@ -119,12 +119,16 @@ def holes(
             of_channel[segment.seed_id].append(segment)
     found: list[Gap] = []
     for seed_id, present in sorted(of_channel.items()):
-        period_ns = max((round(NS_PER_S / s.sampling_rate_hz) for s in present), default=0)
-        covered = merged(
-            TimeSpan(s.start_ns - period_ns // 2, s.end_ns + period_ns // 2) for s in present
-        )
-        for hole in subtracted(span, covered):
-            at_edge = hole.start_ns == span.start_ns or hole.end_ns == span.end_ns
-            if not at_edge or hole.end_ns - hole.start_ns >= period_ns:
+        period_ns = max((NS_PER_S / s.sampling_rate_hz for s in present), default=0.0)
+        for hole in subtracted(span, merged(segment.span for segment in present)):
+            # Before the first sample a whole period must be free for one to be missing; after the
+            # last sample the next one is due at once, give or take the resolution of its time.
+            if hole.start_ns == span.start_ns:
+                shortest_ns = 0.999 * period_ns
+            elif hole.end_ns == span.end_ns:
+                shortest_ns = 0.1 * period_ns
+            else:
+                shortest_ns = 0.5 * period_ns
+            if hole.end_ns - hole.start_ns >= shortest_ns:
                 found.append(Gap(seed_id, hole))
     return tuple(found)

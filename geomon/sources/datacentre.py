@@ -18,14 +18,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
-from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from geomon.config import FdsnSource as Settings
 from geomon.errors import ConfigError
 from geomon.sources.base import Outcome
+from geomon.sources.deadline import DeadlineTransport, deadline
 from geomon.sources.records import Buffer
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ _MAX_SLOWDOWN = 64.0
 _IN_MEMORY_BYTES = 8_000_000
 _PREFIX_BYTES = 65_536
 _UNPACK_BYTES = 1 << 20
+_WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # what zlib calls wbits
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NO_BODY: Buffer = b""
 
@@ -91,6 +93,12 @@ def base_urls(names: tuple[str, ...]) -> list[str]:
     return urls
 
 
+def _has_proxy(url: SplitResult) -> bool:
+    """Tell whether the environment names a proxy for a URL; never for this machine itself."""
+    host = url.hostname or ""
+    return host not in _LOOPBACK and url.scheme in getproxies() and not proxy_bypass(host)
+
+
 def _known_url(name: str) -> str:
     from obspy.clients.fdsn.header import URL_MAPPINGS
 
@@ -125,7 +133,7 @@ class DataCentre:
             timeout=timeout,
             headers={"User-Agent": f"geomon/{version('geomon')}{contact}"},
             limits=httpx.Limits(max_connections=settings.max_connections),
-            trust_env=parts.hostname not in _LOOPBACK,
+            transport=None if _has_proxy(parts) else DeadlineTransport(settings.max_connections),
             event_hooks={"response": [_note_redirect]},
         )
         self._connections = threading.BoundedSemaphore(settings.max_connections)
@@ -176,11 +184,16 @@ class DataCentre:
         mean_s = min(self.settings.retry_wait_s * 2 ** (attempt - 1), _MAX_WAIT_S)
         time.sleep(random.uniform(0.5, 1.5) * mean_s)
 
+    @property
+    def seconds_between_requests(self) -> float:
+        """The pace kept now: slower than configured after a host asked for it."""
+        return self._slowdown / self.settings.requests_per_s
+
     def _keep_pace(self) -> None:
         with self._lock:
             now = time.monotonic()
             start = max(now, self._next_request)
-            self._next_request = start + self._slowdown / self.settings.requests_per_s
+            self._next_request = start + self.seconds_between_requests
         if start > now:
             time.sleep(start - now)
 
@@ -215,34 +228,42 @@ class DataCentre:
             try:
                 return self._ask(url, body, looks_right, accept_encoding)
             except _Redirected as redirected:
-                target = urljoin(url, redirected.location)
-            if not self._is_ours(target):
-                detail = f"{self.host}: redirect to {target[:200]!r} not followed"
+                location = redirected.location
+            target = self._on_this_host(url, location)
+            if target is None:
+                detail = f"{self.host}: redirect to {location[:200]!r} not followed"
                 return Answer("rejected", detail=detail)
             url = target
         return Answer("rejected", detail=f"{self.host}: redirects in a circle")
 
-    def _is_ours(self, url: str) -> bool:
-        ours, theirs = urlsplit(self.base_url), urlsplit(url)
+    def _on_this_host(self, url: str, location: str) -> str | None:
+        """Return where a redirect leads; None when that is not this host."""
+        if not location:
+            return None
+        ours = urlsplit(self.base_url)
         try:
+            target = urljoin(url, location)
+            theirs = urlsplit(target)
             same_place = (ours.hostname, ours.port) == (theirs.hostname, theirs.port)
         except ValueError:
-            return False
+            return None
         upgrade = (ours.scheme, theirs.scheme) == ("http", "https")
-        return same_place and (theirs.scheme == ours.scheme or upgrade)
+        return target if same_place and (theirs.scheme == ours.scheme or upgrade) else None
 
     def _ask(
         self, url: str, body: str, looks_right: Callable[[bytes], bool], accept_encoding: str
     ) -> Answer:
         headers = {"Accept-Encoding": accept_encoding, "Content-Type": "text/plain"}
-        deadline = time.monotonic() + self.settings.deadline_s
         try:
-            with self._client.stream(
-                "POST", url, content=body.encode("ascii"), headers=headers
-            ) as response:
+            with (
+                deadline(self.settings.deadline_s),
+                self._client.stream(
+                    "POST", url, content=body.encode("ascii"), headers=headers
+                ) as response,
+            ):
                 if response.status_code != 200:
                     return self._refusal(response)
-                return self._read(response, looks_right, deadline)
+                return self._read(response, looks_right)
         except httpx.TimeoutException as error:
             what = "no connection" if isinstance(error, httpx.ConnectTimeout) else "no answer"
             return Answer("network", detail=f"{self.host}: {what} in time", retry=True)
@@ -281,9 +302,7 @@ class DataCentre:
             self._next_request = max(self._next_request, time.monotonic() + wait_s)
         return Answer("throttled", detail=f"{where}, too many requests", retry=True)
 
-    def _read(
-        self, response: httpx.Response, looks_right: Callable[[bytes], bool], deadline: float
-    ) -> Answer:
+    def _read(self, response: httpx.Response, looks_right: Callable[[bytes], bool]) -> Answer:
         framed = "content-length" in response.headers or "chunked" in response.headers.get(
             "transfer-encoding", ""
         )
@@ -293,7 +312,7 @@ class DataCentre:
             answer = Answer("data", is_whole=framed)
             try:
                 with _named_failures(self.host):
-                    for part in self._unpacked(response, deadline):
+                    for part in self._unpacked(response):
                         if len(prefix) < _PREFIX_BYTES:
                             prefix += part[: _PREFIX_BYTES - len(prefix)]
                             if len(prefix) == _PREFIX_BYTES and not looks_right(prefix):
@@ -317,43 +336,53 @@ class DataCentre:
                 answer.retry,
             )  # fmt: skip
 
-    def _unpacked(self, response: httpx.Response, deadline: float) -> Iterator[bytes]:
-        # Unpacks in bounded steps, watching clock and rate.
+    def _unpacked(self, response: httpx.Response) -> Iterator[bytes]:
+        # Unpacks in bounded steps, watching the rate.
         coding = response.headers.get("content-encoding", "identity").lower()
         unpacker = None
-        if coding in ("gzip", "x-gzip", "deflate"):
-            unpacker = zlib.decompressobj(wbits=47 if coding != "deflate" else 15)
+        if coding in _WINDOW_BITS:
+            unpacker = _Unpacker(_WINDOW_BITS[coding])
         elif coding not in ("identity", ""):
             detail = f"packed as {coding[:40]!r}, which was not offered"
             raise _Broken("not_data", detail, retry=False)
         begun = time.monotonic()
         n_wire = 0
         for chunk in response.iter_raw():
-            now = time.monotonic()
             n_wire += len(chunk)
-            if now > deadline:
-                raise _Broken("network", "answer did not end in time", retry=True)
-            elapsed_s = now - begun
+            elapsed_s = time.monotonic() - begun
             too_slow = n_wire < self.settings.min_bytes_per_s * elapsed_s
             if elapsed_s > self.settings.read_timeout_s and too_slow:
                 raise _Broken("network", f"slow: {n_wire} bytes in {elapsed_s:.1f} s", retry=True)
             if unpacker is None:
                 yield chunk
             else:
-                yield from _unpack(unpacker, chunk)
-        if unpacker is not None and not unpacker.eof:
+                yield from unpacker.unpack(chunk)
+        if unpacker is not None and not unpacker.is_complete:
             raise _Broken("network", "packed answer cut short", retry=True)
 
 
-def _unpack(unpacker: Any, chunk: bytes) -> Iterator[bytes]:  # noqa: ANN401 - zlib hides its type
-    while chunk:
-        try:
-            part = unpacker.decompress(chunk, _UNPACK_BYTES)
-        except zlib.error as error:
-            raise _Broken("network", f"packed answer damaged: {error}", retry=True) from error
-        chunk = unpacker.unconsumed_tail
-        if part:
-            yield part
+class _Unpacker:
+    """Unpacks gzip (also several members in a row) or zlib data in steps of at most 1 MiB."""
+
+    def __init__(self, window_bits: int) -> None:
+        self._window_bits = window_bits
+        self._member = zlib.decompressobj(window_bits)
+
+    @property
+    def is_complete(self) -> bool:
+        return self._member.eof
+
+    def unpack(self, chunk: bytes) -> Iterator[bytes]:
+        while chunk:
+            if self._member.eof:
+                self._member = zlib.decompressobj(self._window_bits)
+            try:
+                part = self._member.decompress(chunk, _UNPACK_BYTES)
+            except zlib.error as error:
+                raise _Broken("network", f"packed answer damaged: {error}", retry=True) from error
+            chunk = self._member.unconsumed_tail or self._member.unused_data
+            if part:
+                yield part
 
 
 @contextmanager

@@ -194,15 +194,15 @@ class _Scanner:
         if record.encoding == _TEXT:
             return "text"
         rate = record.samprate
+        n_samples = record.samplecnt
+        if n_samples == 0 and rate == 0:
+            return "empty"
         if not 0 < rate <= _MAX_RATE_HZ:
             return "rate"
-        n_samples = record.samplecnt
-        if n_samples == 0:
-            return "empty"
         per_word = _SAMPLES_PER_WORD.get(record.encoding)
         if per_word is None:
             return "encoding"
-        if n_samples < 0 or n_samples > record.datalength / 4 * per_word:
+        if n_samples <= 0 or n_samples > record.datalength / 4 * per_word:
             return "sample count"
         start_ns = record.starttime
         end_ns = start_ns + round(n_samples * NS_PER_S / rate)

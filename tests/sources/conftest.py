@@ -63,7 +63,7 @@ def network(tmp_path) -> Network:
 def quick(*urls: str, **changes: object) -> FdsnSource:
     """Settings with limits small enough for a test."""
     limits = {
-        "connect_timeout_s": 0.5, "read_timeout_s": 0.4, "deadline_s": 3.0, "max_attempts": 4,
+        "connect_timeout_s": 2.0, "read_timeout_s": 1.0, "deadline_s": 6.0, "max_attempts": 4,
         "retry_wait_s": 0.01, "requests_per_s": 100.0, "pause_s": 0.2, "max_answer_mb": 4.0,
         "min_bytes_per_s": 5000.0, "contact": "ops@example.org",
     }  # fmt: skip
