@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ def envelopes(
     span : TimeSpan
         What is shown.
     n_steps : int
-        Steps the whole span is divided into, about; a step is a whole number of samples.
+        Most steps the whole span is divided into; a step is a whole number of samples.
     highpass_hz : float
         Corner of a causal high-pass applied first; 0, or a corner above a quarter of the sampling
         rate, only removes the mean.
@@ -51,7 +52,7 @@ def envelopes(
         shown = Segment(segment.seed_id, segment.start_ns, rate_hz, samples).clipped(span)
         if shown is None:
             continue
-        per_step = max(1, round(span.duration_s * rate_hz / n_steps))
+        per_step = max(1, ceil(span.duration_s * rate_hz / n_steps))
         starts = np.arange(0, shown.samples.size, per_step)
         yield Envelope(
             shown.start_ns,

@@ -12,6 +12,8 @@ from geomon.api import fdsn
 from geomon.api.fdsn import NODATA, Parameter, RequestProblem, Service
 from geomon.services.workspace import Workspace
 from geomon.stores.eventlist import EventList, EventSummary
+from geomon.stores.exports import to_csv, to_geojson
+from geomon.stores.quakeml import stream
 from geomon.stores.queries import Circle, EventQuery, Order
 
 MAX_EVENTS = 20_000
@@ -198,20 +200,18 @@ def _text_row(summary: EventSummary, agency: str, place: str) -> tuple[str, ...]
 
 
 def _written(events: EventList, values: Mapping[str, Any], space: Workspace) -> Response:
-    from geomon.stores import exports, quakeml
-
     agency = space.config.network.agency
     wanted = values.get("format", "xml")
     if wanted == "text":
         lines = text_lines(events, agency, space.config.network.name)
         return PlainTextResponse("".join(lines))
     if wanted == "csv":
-        return Response(exports.to_csv(events), media_type="text/csv; charset=utf-8")
+        return Response(to_csv(events), media_type="text/csv; charset=utf-8")
     if wanted == "geojson":
-        return Response(exports.to_geojson(events), media_type="application/geo+json")
+        return Response(to_geojson(events), media_type="application/geo+json")
     with_arrivals = values.get("includearrivals", False)
     return StreamingResponse(
-        quakeml.stream(events, agency=agency, with_arrivals=with_arrivals),
+        stream(events, agency=agency, with_arrivals=with_arrivals),
         media_type="application/xml",
     )
 

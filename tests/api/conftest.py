@@ -2,13 +2,13 @@
 
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
+import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
 from geomon.api.app import create_app
 from geomon.config import Config
@@ -24,11 +24,6 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 @pytest.fixture(scope="session")
 def space(config: Config) -> Workspace:
     return fill(config)
-
-
-@pytest.fixture(scope="session")
-def client(space: Workspace) -> TestClient:
-    return TestClient(create_app(space.config), raise_server_exceptions=False)
 
 
 @contextmanager
@@ -60,3 +55,21 @@ def serving(app: FastAPI) -> Iterator[str]:
 def server(space: Workspace) -> Iterator[str]:
     with serving(create_app(space.config)) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def client(server: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def serve() -> Iterator[Callable[[Config], httpx.Client]]:
+    """Serve other networks until the tests of the module are done."""
+    with ExitStack() as stack:
+
+        def client_of(config: Config) -> httpx.Client:
+            address = stack.enter_context(serving(create_app(config)))
+            return stack.enter_context(httpx.Client(base_url=address))
+
+        yield client_of

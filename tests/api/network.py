@@ -14,9 +14,12 @@ from geomon.services.workspace import Workspace, workspace
 from geomon.sources.simulated import SimulatedSource
 from geomon.sources.stationxml import write_stationxml
 from geomon.stations import Stations
-from geomon.times import NS_PER_S, TimeSpan, day_span, from_ns
+from geomon.times import TimeSpan, day_span, from_ns, subtracted
+from geomon.waveforms import Segment
 
 SPAN = TimeSpan.parse("2024-03-05T06:00:00", "2024-03-05T06:12:00")
+OUTAGE = TimeSpan.parse("2024-03-05T06:04:00", "2024-03-05T06:05:00")
+"""A minute that GM03 has no data for."""
 WATCHED = TimeSpan.parse("2024-03-05T06:00:00", "2024-03-05T06:10:00")
 CLOCK = TimeSpan.parse("2024-04-01", "2024-04-01").start_ns
 
@@ -63,8 +66,9 @@ def fill(config: Config, *, restricted: tuple[str, ...] = ()) -> Workspace:
         )
     )
     fetched = source.fetch(stations.seed_ids(), SPAN)
-    space.archive.write(fetched.segments, fetched.provenance)
-    (Path(config.archive.url) / "stations.xml").write_bytes(write_stationxml(stations))
+    segments = [part for segment in fetched.segments for part in _without_outage(segment)]
+    space.archive.write(segments, fetched.provenance)
+    space.archive.keep_document("stations.xml", write_stationxml(stations))
     events = true_events(source, stations)
     run = space.catalog.begin_run("locate", picker="truth")
     for stream in {pick.seed_id.stream_id for event in events for pick in event.picks}:
@@ -73,6 +77,13 @@ def fill(config: Config, *, restricted: tuple[str, ...] = ()) -> Workspace:
     space.catalog.replace_events(SPAN, events, run)
     record_work(space, run)
     return space
+
+
+def _without_outage(segment: Segment) -> list[Segment]:
+    if segment.seed_id.station != "GM03":
+        return [segment]
+    parts = [segment.clipped(span) for span in subtracted(segment.span, [OUTAGE])]
+    return [part for part in parts if part is not None]
 
 
 def record_work(space: Workspace, run: object) -> None:
@@ -171,8 +182,3 @@ def _pick(seed_id: object, phase: str, time: datetime) -> Pick:
         time=time, seed_id=seed_id, phase=phase, probability=0.9, uncertainty_s=0.05, snr=12.0,
         picker="truth",
     )  # fmt: skip
-
-
-def seconds(span: TimeSpan, at: float) -> int:
-    """Return nanoseconds since 1970, `at` seconds into a span."""
-    return span.start_ns + round(at * NS_PER_S)
