@@ -334,19 +334,17 @@ class Catalog:
         Ids, runs, revisions and the time of writing do not enter, so two catalogues that say the
         same have the same digest.
         """
-        revision, event = schema.event_revision, schema.event
+        revision = schema.event_revision
 
         def read(connection: Connection) -> str:
             contents = connection.scalars(
-                select(revision.c.content)
-                .join(event, event.c.id == revision.c.event)
-                .where(
+                select(revision.c.content).where(
                     revision.c.time_ns >= span.start_ns,
                     revision.c.time_ns < span.end_ns,
                     revision.c.valid_to.is_(None),
                     revision.c.is_withdrawn.is_(False),
                     revision.c.review_state != "rejected",
-                    event.c.catalog == OWN,
+                    revision.c.catalog == OWN,
                 )
             ).all()
             return _digest([*sorted(contents), *_pick_lines(connection, span, ())])

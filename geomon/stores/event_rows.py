@@ -33,26 +33,36 @@ _ORIGIN_VALUES = (
 )  # fmt: skip
 
 
+COPIED = (
+    "event", "origin", "magnitude", "catalog", "time_ns", "cell", "latitude", "longitude",
+    "depth_km", "magnitude_value", "magnitude_type", "content", "event_type", "probability",
+    "reasons",
+)  # fmt: skip
+"""Columns of a revision that stay when only the judgement of an event changes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The current revision of an event, as rows name it."""
+    """The current revision of an event: identity, judgement, and the `COPIED` columns."""
 
     event_key: int
     event_id: str
     owner_ns: int
     revision_key: int
     revision: int
-    origin_key: int
-    magnitude_key: int | None
-    time_ns: int
-    magnitude_value: float | None
-    cell: int
-    content: str
     review_state: ReviewState
     is_withdrawn: bool
-    event_type: str
-    probability: float | None
-    reasons: str
+    values: dict[str, Any]
+
+    @property
+    def content(self) -> str:
+        """Hash of what the revision says."""
+        return str(self.values["content"])
+
+    @property
+    def origin_key(self) -> int:
+        """Row of the preferred origin."""
+        return int(self.values["origin"])
 
 
 def cell_of(latitude: float, longitude: float) -> int:
@@ -157,8 +167,9 @@ class NewRevision:
     revision: int
     event: Event
     content: str
+    catalog: str
     reason: str
-    actor: str
+    actor: str = ""
     review_state: ReviewState = "automatic"
 
 
@@ -203,9 +214,14 @@ def insert_revisions(write: Write, revisions: Sequence[NewRevision]) -> None:
                 "valid_to": None,
                 "origin": origin_key,
                 "magnitude": magnitude_key,
+                "catalog": new.catalog,
                 "time_ns": values["time_ns"],
                 "cell": cell_of(origin.latitude, origin.longitude),
+                "latitude": values["latitude"],
+                "longitude": values["longitude"],
+                "depth_km": values["depth_km"],
                 "magnitude_value": None if magnitude is None else float(magnitude.value),
+                "magnitude_type": None if magnitude is None else magnitude.magnitude_type,
                 "content": new.content,
                 "event_type": event.event_type,
                 "review_state": new.review_state,
@@ -265,22 +281,13 @@ def revise(
         schema.event_revision,
         [
             {
+                **one.values,
                 "id": key,
-                "event": one.event_key,
                 "revision": one.revision + 1,
                 "valid_from": now,
                 "valid_to": None,
-                "origin": one.origin_key,
-                "magnitude": one.magnitude_key,
-                "time_ns": one.time_ns,
-                "cell": one.cell,
-                "magnitude_value": one.magnitude_value,
-                "content": one.content,
-                "event_type": one.event_type,
                 "review_state": review_state or one.review_state,
                 "is_withdrawn": is_withdrawn,
-                "probability": one.probability,
-                "reasons": one.reasons,
                 "reason": reason,
                 "actor": actor,
                 "run": run,

@@ -1,12 +1,12 @@
 """What can be asked of the catalogue's events, and the SQL that answers it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 
 from geomon.errors import DataError
 from geomon.stores.eventlist import EventSummary
@@ -24,8 +24,8 @@ type Order = Literal["time", "-time", "magnitude", "-magnitude"]
 
 _MAX_CELLS = 400
 """Boxes of more one-degree cells than this are looked up by time or magnitude instead."""
-_FEW = 5000
-"""So few large events are sorted rather than found by walking through time."""
+_FEW = 20_000
+"""So few rows are all looked at; of more, the first ones in the order asked for are enough."""
 
 
 def as_ns(time: Time) -> int:
@@ -127,27 +127,30 @@ _SUMMARY = (
     origin.c.ellipse_azimuth_deg, origin.c.depth_low_km, origin.c.depth_high_km,
     origin.c.time_uncertainty_s, origin.c.quality, revision.c.event_type,
     revision.c.review_state, revision.c.probability, revision.c.revision, revision.c.valid_from,
-    event.c.catalog,
+    revision.c.catalog,
 )  # fmt: skip
 
 
 def find(connection: Connection, query: EventQuery) -> list[tuple[int, EventSummary]]:
     """Return the revision row and summary of every event asked for, in the order asked for."""
-    statement = _filtered(
-        select(*_SUMMARY)
-        .join(event, event.c.id == revision.c.event)
-        .join(origin, origin.c.id == revision.c.origin)
-        .outerjoin(magnitude, magnitude.c.id == revision.c.magnitude),
-        query,
-    )
-    statement = statement.order_by(*_order(connection, query))
+    conditions, index = _conditions(connection, query)
+    page = select(revision.c.id).where(*conditions).order_by(*_order(query, index))
     if query.circle is None:
         if query.limit is not None:
-            statement = statement.limit(query.limit)
+            page = page.limit(query.limit)
         if query.offset:
-            statement = statement.offset(query.offset)
+            page = page.offset(query.offset)
             if query.limit is None:
-                statement = statement.limit(2**62)  # SQLite knows no OFFSET without LIMIT
+                page = page.limit(2**62)  # SQLite knows no OFFSET without LIMIT
+    keys = page.subquery()
+    statement = (
+        select(*_SUMMARY)
+        .join(keys, keys.c.id == revision.c.id)
+        .join(event, event.c.id == revision.c.event)
+        .join(origin, origin.c.id == revision.c.origin)
+        .outerjoin(magnitude, magnitude.c.id == revision.c.magnitude)
+        .order_by(*_order(query, None))
+    )
     found = [(row[0], _summary(row)) for row in connection.execute(statement).all()]
     if query.circle is None:
         return found
@@ -160,20 +163,10 @@ def find(connection: Connection, query: EventQuery) -> list[tuple[int, EventSumm
 def count(connection: Connection, query: EventQuery) -> int:
     """Return how many events match, before limit and offset."""
     if query.circle is not None:
-        return len(find(connection, _without_page(query)))
-    statement = _filtered(
-        select(func.count())
-        .select_from(revision)
-        .join(event, event.c.id == revision.c.event)
-        .join(origin, origin.c.id == revision.c.origin)
-        .outerjoin(magnitude, magnitude.c.id == revision.c.magnitude),
-        query,
-    )
-    return connection.scalar(statement) or 0
-
-
-def _without_page(query: EventQuery) -> EventQuery:
-    return replace(query, limit=None, offset=0)
+        return len(find(connection, replace(query, limit=None, offset=0)))
+    conditions, _ = _conditions(connection, query)
+    statement = select(func.count()).where(*conditions)
+    return connection.scalar(statement.select_from(revision)) or 0
 
 
 def _summary(row: Row[Any]) -> EventSummary:
@@ -190,46 +183,94 @@ def current_or_as_of(as_of: Time | None) -> ColumnElement[bool]:
     )
 
 
-def _filtered(statement: Select[Any], query: EventQuery) -> Select[Any]:
-    conditions: list[ColumnElement[bool]] = [
-        current_or_as_of(query.as_of),
-        revision.c.is_withdrawn.is_(False),
-    ]
+type _Index = Literal["cells", "sizes", "period"]
+
+
+def _conditions(
+    connection: Connection, query: EventQuery
+) -> tuple[list[ColumnElement[bool]], _Index | None]:
+    """Return all conditions, of which one kind may use an index: the most selective one.
+
+    Databases without statistics choose badly between a box, a period and a magnitude, and walk
+    through time to spare a sort. So the few rows each kind would leave are counted, up to a
+    limit, and the others are written as expressions no index knows. With many rows whatever the
+    kind, walking in the order asked for ends soon.
+    """
+    conditions = [current_or_as_of(query.as_of), revision.c.is_withdrawn.is_(False)]
     if query.catalog is not None:
-        conditions.append(event.c.catalog == query.catalog)
+        conditions.append(revision.c.catalog == query.catalog)
     if not query.include_rejected:
         conditions.append(revision.c.review_state != "rejected")
-    if query.start is not None:
-        conditions.append(revision.c.time_ns >= as_ns(query.start))
-    if query.end is not None:
-        conditions.append(revision.c.time_ns < as_ns(query.end))
     if query.event_ids is not None:
-        conditions.append(event.c.event_id.in_(list(query.event_ids)))
+        keys = select(event.c.id).where(event.c.event_id.in_(list(query.event_ids)))
+        conditions.append(revision.c.event.in_(keys))
     if query.updated_after is not None:
         conditions.append(revision.c.valid_from > as_ns(query.updated_after))
     if query.event_type is not None:
         types = [query.event_type] if isinstance(query.event_type, str) else query.event_type
         conditions.append(revision.c.event_type.in_(list(types)))
-    if query.min_magnitude is not None:
-        conditions.append(revision.c.magnitude_value >= query.min_magnitude)
-    if query.max_magnitude is not None:
-        conditions.append(revision.c.magnitude_value <= query.max_magnitude)
     if query.magnitude_type is not None:
-        conditions.append(func.lower(magnitude.c.type) == query.magnitude_type.lower())
+        conditions.append(func.lower(revision.c.magnitude_type) == query.magnitude_type.lower())
     if query.min_depth_km is not None:
-        conditions.append(origin.c.depth_km >= query.min_depth_km)
+        conditions.append(revision.c.depth_km >= query.min_depth_km)
     if query.max_depth_km is not None:
-        conditions.append(origin.c.depth_km <= query.max_depth_km)
-    if query.bbox is not None:
-        conditions += _in_box(query.bbox)
-    if query.circle is not None:
-        conditions += _in_box(query.circle.box())
-    return statement.where(*conditions)
+        conditions.append(revision.c.depth_km <= query.max_depth_km)
+    boxes = [box for box in (query.bbox, query.circle and query.circle.box()) if box]
+    for box in boxes:
+        conditions += _in_box(box)
+    period = _in_period(revision.c.time_ns, query)
+    sizes = _in_sizes(revision.c.magnitude_value, query)
+    cells = next((cells for box in boxes if (cells := _cells(box)) is not None), None)
+    kinds: dict[_Index, list[ColumnElement[bool]]] = {
+        "cells": [] if cells is None else [revision.c.cell.in_(cells), *period],
+        "sizes": sizes,
+        "period": period,
+    }
+    best: _Index | None = "period" if query.as_of is not None else _fewest(connection, kinds)
+    if best != "sizes":
+        sizes = _in_sizes(revision.c.magnitude_value + 0.0, query)
+    if best == "sizes":
+        period = _in_period(revision.c.time_ns + 0, query)
+    if best == "cells" and cells is not None:
+        conditions.append(revision.c.cell.in_(cells))
+    return [*conditions, *period, *sizes], best
+
+
+def _in_period(time: ColumnElement[int], query: EventQuery) -> list[ColumnElement[bool]]:
+    conditions = []
+    if query.start is not None:
+        conditions.append(time >= as_ns(query.start))
+    if query.end is not None:
+        conditions.append(time < as_ns(query.end))
+    return conditions
+
+
+def _in_sizes(size: ColumnElement[float], query: EventQuery) -> list[ColumnElement[bool]]:
+    conditions = []
+    if query.min_magnitude is not None:
+        conditions.append(size >= query.min_magnitude)
+    if query.max_magnitude is not None:
+        conditions.append(size <= query.max_magnitude)
+    return conditions
+
+
+def _fewest(
+    connection: Connection, kinds: Mapping[_Index, Sequence[ColumnElement[bool]]]
+) -> _Index | None:
+    """Return the kind of condition that leaves the fewest rows; None when all leave many."""
+    counts: dict[_Index, int] = {}
+    for kind, conditions in kinds.items():
+        if conditions:
+            few = select(revision.c.id).where(revision.c.valid_to.is_(None), *conditions)
+            limited = few.limit(_FEW).subquery()
+            counts[kind] = connection.scalar(select(func.count()).select_from(limited)) or 0
+    best = min(counts, key=lambda kind: counts[kind], default=None)
+    return best if best is not None and counts[best] < _FEW else None
 
 
 def _in_box(bbox: tuple[float, float, float, float]) -> list[ColumnElement[bool]]:
     west, south, east, north = bbox
-    latitude, longitude = origin.c.latitude, origin.c.longitude
+    latitude, longitude = revision.c.latitude, revision.c.longitude
     conditions: list[ColumnElement[bool]] = [latitude >= south, latitude <= north]
     if west == -180 and east == 180:
         pass
@@ -240,9 +281,6 @@ def _in_box(bbox: tuple[float, float, float, float]) -> list[ColumnElement[bool]
         conditions.append(inside)
     else:
         conditions.append(or_(longitude >= west, longitude <= east))
-    cells = _cells(bbox)
-    if cells is not None:
-        conditions.append(revision.c.cell.in_(cells))
     return conditions
 
 
@@ -260,28 +298,18 @@ def _cells(bbox: tuple[float, float, float, float]) -> list[int] | None:
     return [row * 360 + column for row in rows for column in columns]
 
 
-def _order(connection: Connection, query: EventQuery) -> list[Any]:
-    time: ColumnElement[int] = revision.c.time_ns
+def _order(query: EventQuery, index: _Index | None) -> list[Any]:
+    """Return the order asked for; an index on other columns is not given up to spare a sort."""
     key = revision.c.event
+    time: ColumnElement[int] = revision.c.time_ns
+    if index in ("cells", "sizes"):
+        time = time + 0
     if query.order_by == "magnitude":
         return [revision.c.magnitude_value.asc().nulls_last(), time, key]
     if query.order_by == "-magnitude":
         size = revision.c.magnitude_value.desc()
         return [size if query.min_magnitude is not None else size.nulls_last(), time.desc(), key]
-    if _has_few_large(connection, query):
-        time = time + 0  # an expression: the database must not walk through time to spare a sort
     return [time, key] if query.order_by == "time" else [time.desc(), key.desc()]
-
-
-def _has_few_large(connection: Connection, query: EventQuery) -> bool:
-    if query.min_magnitude is None or query.as_of is not None:
-        return False
-    large = (
-        select(revision.c.id)
-        .where(revision.c.valid_to.is_(None), revision.c.magnitude_value >= query.min_magnitude)
-        .limit(_FEW)
-    )
-    return (connection.scalar(select(func.count()).select_from(large.subquery())) or 0) < _FEW
 
 
 def _wrapped(longitude: float) -> float:

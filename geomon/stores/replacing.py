@@ -23,7 +23,7 @@ from geomon.stores.event_rows import (
 from geomon.stores.matching import Solution, match, sharing
 from geomon.stores.pick_rows import BATCH, stream_of
 from geomon.stores.queries import OWN
-from geomon.stores.reviewing import select_held
+from geomon.stores.reviewing import find_held
 from geomon.times import TimeSpan, to_ns
 
 _EDGE_S = 60.0
@@ -92,17 +92,13 @@ def _held_near(connection: Connection, span: TimeSpan) -> list[Held]:
     """Return the current revisions of own events owned by the tile or found close to its edges."""
     wide = span.padded(_EDGE_S)
     event = schema.event
-    rows = connection.execute(
-        select_held()
-        .where(
-            event.c.catalog == OWN,
-            event.c.merged_into.is_(None),
-            event.c.owner_ns >= wide.start_ns,
-            event.c.owner_ns < wide.end_ns,
-        )
-        .order_by(event.c.id)
+    return find_held(
+        connection,
+        event.c.catalog == OWN,
+        event.c.merged_into.is_(None),
+        event.c.owner_ns >= wide.start_ns,
+        event.c.owner_ns < wide.end_ns,
     )
-    return [Held(*row) for row in rows]
 
 
 def _identical(
@@ -145,15 +141,11 @@ def _solutions(connection: Connection, span: TimeSpan, held: Sequence[Held]) -> 
         return []
     origin, arrival, pick = schema.origin, schema.arrival, schema.pick
     streams = stream_ids(connection)
-    places: dict[int, tuple[float, float, float | None]] = {}
+    sigmas: dict[int, float | None] = {}
     picks: dict[int, list[tuple[StreamId, str, int]]] = defaultdict(list)
     for batch in batched({one.origin_key for one in held}, BATCH):
-        for row in connection.execute(
-            select(
-                origin.c.id, origin.c.latitude, origin.c.longitude, origin.c.ellipse_major_km
-            ).where(origin.c.id.in_(batch))
-        ):
-            places[row[0]] = (row[1], row[2], row[3])
+        query = select(origin.c.id, origin.c.ellipse_major_km).where(origin.c.id.in_(batch))
+        sigmas.update(row._tuple() for row in connection.execute(query))
         for row in connection.execute(
             select(arrival.c.origin, pick.c.stream, pick.c.phase, pick.c.time_ns)
             .join(pick, pick.c.id == arrival.c.pick)
@@ -162,13 +154,13 @@ def _solutions(connection: Connection, span: TimeSpan, held: Sequence[Held]) -> 
             picks[row[0]].append((streams[row[1]], row[2], row[3]))
     solutions = []
     for one in held:
-        latitude, longitude, sigma_km = places[one.origin_key]
+        sigma_km = sigmas[one.origin_key]
         solutions.append(
             Solution(
                 one.event_id,
-                one.time_ns,
-                latitude,
-                longitude,
+                one.values["time_ns"],
+                one.values["latitude"],
+                one.values["longitude"],
                 float("nan") if sigma_km is None else sigma_km,
                 tuple(picks[one.origin_key]),
                 rank=int(one.is_withdrawn),
@@ -209,7 +201,7 @@ def _create(
     insert_revisions(
         write,
         [
-            NewRevision(key, 1, event, content, "found", "")
+            NewRevision(key, 1, event, content, OWN, "found")
             for key, (content, event) in zip(keys, new, strict=True)
         ],
     )
@@ -254,8 +246,8 @@ def _update(
                 one.revision + 1,
                 event,
                 content,
+                OWN,
                 "found again" if one.is_withdrawn else "new solution",
-                "",
             )
             for content, event, one in changed
         ],

@@ -1,30 +1,30 @@
 """What people do to events: judge them, and name them."""
 
-from typing import Any
-
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from geomon.errors import StoreError
 from geomon.events import ReviewState
 from geomon.stores.database import Write
-from geomon.stores.event_rows import Held, revise
+from geomon.stores.event_rows import COPIED, Held, revise
 from geomon.stores.schema import event, event_alias
 from geomon.stores.schema import event_revision as revision
 
 
-def select_held() -> Select[Any]:
-    """Return the query whose rows are the arguments of `Held`: current revisions of events."""
-    return (
+def find_held(connection: Connection, *conditions: ColumnElement[bool]) -> list[Held]:
+    """Return the current revisions of the events that meet conditions, oldest event first."""
+    query = (
         select(
             event.c.id, event.c.event_id, event.c.owner_ns, revision.c.id, revision.c.revision,
-            revision.c.origin, revision.c.magnitude, revision.c.time_ns,
-            revision.c.magnitude_value, revision.c.cell, revision.c.content,
-            revision.c.review_state, revision.c.is_withdrawn, revision.c.event_type,
-            revision.c.probability, revision.c.reasons,
+            revision.c.review_state, revision.c.is_withdrawn,
+            *(revision.c[name] for name in COPIED),
         )
         .join(revision, revision.c.event == event.c.id)
-        .where(revision.c.valid_to.is_(None))
+        .where(revision.c.valid_to.is_(None), *conditions)
+        .order_by(event.c.id)
     )  # fmt: skip
+    return [
+        Held(*row[:7], dict(zip(COPIED, row[7:], strict=True))) for row in connection.execute(query)
+    ]
 
 
 def find_event(connection: Connection, event_id: str) -> int | None:
@@ -54,9 +54,9 @@ def review(write: Write, event_id: str, state: ReviewState, actor: str, reason: 
         If there is no such event.
     """
     key = find_event(write.connection, event_id)
-    row = write.connection.execute(select_held().where(event.c.id == key)).first()
-    if row is None or (held := Held(*row)).is_withdrawn:
+    held = find_held(write.connection, event.c.id == key) if key is not None else []
+    if not held or held[0].is_withdrawn:
         msg = f"{event_id}: no such event in the catalogue"
         raise StoreError(msg)
-    if held.review_state != state:
-        revise(write, [held], reason=reason or state, actor=actor, review_state=state)
+    if held[0].review_state != state:
+        revise(write, held, reason=reason or state, actor=actor, review_state=state)

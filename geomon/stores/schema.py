@@ -213,10 +213,15 @@ event_revision = Table(
     Column("valid_to", BigInteger),
     Column("origin", _Key, ForeignKey("origin.id"), nullable=False, index=True),
     Column("magnitude", _Key, ForeignKey("magnitude.id")),
-    # Copies of the origin and magnitude, so that one index answers one question.
+    # Copies from event, origin and magnitude: a question is answered from this table alone.
+    Column("catalog", String(64), nullable=False),
     Column("time_ns", BigInteger, nullable=False),
     Column("cell", Integer, nullable=False),
+    Column("latitude", Double, nullable=False),
+    Column("longitude", Double, nullable=False),
+    Column("depth_km", Double),
     Column("magnitude_value", Double),
+    Column("magnitude_type", String(16)),
     Column("content", String(64), nullable=False),
     Column("event_type", String(64), nullable=False),
     Column("review_state", String(16), nullable=False),
