@@ -34,6 +34,7 @@ SAMPLE_TYPES: tuple[SampleType, ...] = ("int32", "float32", "float64")
 
 _CHUNKS_A_DAY = (288, 96, 24, 6, 1)
 _MIN_CHUNK = 6000  # samples; below it pcodec's headers cost more than short reads save
+_DAYS_A_YEAR = 366  # in all years, so that arrays of different years have the same shape
 _MIN_RATE_HZ = 1e-4
 _MAX_RATE_HZ = 1e6
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
@@ -149,12 +150,11 @@ class Series:
             "index_codecs": index,
             "index_location": "end",
         }
-        n_days = 366 if calendar.isleap(year) else 365
         return _as_json(
             {
                 "zarr_format": 3,
                 "node_type": "array",
-                "shape": [N_ROWS, n_days * self.day_samples],
+                "shape": [N_ROWS, _DAYS_A_YEAR * self.day_samples],
                 "data_type": self.sample_type,
                 "chunk_grid": {
                     "name": "regular",

@@ -1,6 +1,7 @@
 """Builders for the archive's tests."""
 
 import hashlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def cut(whole: Segment, *at: int) -> list[Segment]:
     edges = [0, *at, whole.samples.size]
     return [
         Segment(whole.seed_id, whole.time_ns(a), whole.sampling_rate_hz, whole.samples[a:b])
-        for a, b in zip(edges, edges[1:], strict=False)
+        for a, b in pairwise(edges)
         if a < b
     ]
 

@@ -274,7 +274,7 @@ def records(draw: st.DrawFn) -> list[Segment]:
 
 @given(records(), st.data())
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_any_records_in_any_order_cut_anyhow_twice_end_in_the_same_bytes(
     tmp_path_factory: pytest.TempPathFactory, given_: list[Segment], data: st.DataObject
@@ -308,7 +308,7 @@ def test_any_records_in_any_order_cut_anyhow_twice_end_in_the_same_bytes(
     st.integers(0, 10**9),
 )
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_pieces_at_rates_without_whole_intervals_join_again(
     tmp_path_factory: pytest.TempPathFactory,
