@@ -128,12 +128,13 @@ class _Line:
     def offset_of(self, other: "_Line") -> int | None:
         """Sample of this line at which `other` starts; None when it is on another time line."""
         index = round((other.start_ns - self.start_ns) * self.rate / NS_PER_S)
-        tolerance_ns = max(self.resolution_ns, other.resolution_ns)
         same = (
             0 <= index <= self.n_samples
             and other.rate == self.rate
             and other.parts[0].dtype == self.parts[0].dtype
-            and abs(self.time_ns(index) - other.start_ns) <= tolerance_ns
+            and _agree(
+                self.time_ns(index) - other.start_ns, self.resolution_ns, other.resolution_ns
+            )
         )
         return index if same else None
 
@@ -149,6 +150,15 @@ class _Line:
             self.parts.append(theirs[shared:])
             self.n_samples += other.n_samples - shared
         return True
+
+
+def _agree(difference_ns: int, one_resolution_ns: int, other_resolution_ns: int) -> bool:
+    """Tell whether two header times say the same, to within the finer of their resolutions.
+
+    Times cut or rounded to a resolution differ from the true ones by less than it; 1 ns more is
+    allowed for computing them from a rate.
+    """
+    return abs(difference_ns) < max(min(one_resolution_ns, other_resolution_ns), 2)
 
 
 def decode(
@@ -245,8 +255,11 @@ def _runs(records: Iterable[Record]) -> list[list[Record]]:
                 first.seed_id == record.seed_id
                 and first.sampling_rate_hz == record.sampling_rate_hz
                 and first.encoding == record.encoding
-                and abs(first.time_ns(n_samples) - record.start_ns)
-                <= max(first.resolution_ns, record.resolution_ns)
+                and _agree(
+                    first.time_ns(n_samples) - record.start_ns,
+                    first.resolution_ns,
+                    record.resolution_ns,
+                )
             ):
                 run.append(record)
                 is_open[position] = (run, n_samples + record.n_samples)
@@ -264,7 +277,7 @@ def _decode_run(run: list[Record], view: memoryview, rejected: Counter[Reason]) 
     n_samples = sum(record.n_samples for record in run)
     samples = _decode_bytes(_bytes_of(run, view), n_samples)
     if samples is not None:
-        resolution = max(record.resolution_ns for record in run)
+        resolution = min(record.resolution_ns for record in run)
         return [
             _Line(
                 first.seed_id, first.start_ns, first.sampling_rate_hz, resolution, [samples],

@@ -128,28 +128,35 @@ class _Scanner:
         length = int(record.reclen)
         seed_id = self._seed_id(record.sourceid)
         reason: Reason | None = self._objection(record, seed_id)
-        checked = record.formatversion == 3 or record.encoding in _STEIM
-        follows = self._follows(position, length)
-        if reason is None and not follows and not checked:
+        is_v2 = record.formatversion == 2
+        checked = not is_v2 or record.encoding in _STEIM
+        following, is_certain = self._following(position, length)
+        if (
+            reason is None
+            and is_v2
+            and (following < position + length or not (is_certain or checked))
+        ):
             reason = "length"
-        if reason is None and seed_id is not None:
-            is_v2 = record.formatversion == 2
-            resolution = (
-                self._resolution_v2(position) if is_v2 else _resolution_v3(record.starttime)
+        if not is_v2:
+            following = position + length  # its checksum says that it is whole
+        if reason is not None or seed_id is None:
+            self._reject(reason or "channel", record.sourceid, seed_id)
+            return following
+        resolution = self._resolution_v2(position) if is_v2 else _resolution_v3(record.starttime)
+        self.found.records.append(
+            Record(
+                seed_id, record.starttime, record.samprate, record.samplecnt, record.encoding,
+                position, length, resolution, checked,
             )
-            self.found.records.append(
-                Record(
-                    seed_id, record.starttime, record.samprate, record.samplecnt,
-                    record.encoding, position, length, resolution, checked,
-                )
-            )  # fmt: skip
-            return position + length
-        self.found.rejected[reason or "channel"] += 1
+        )  # fmt: skip
+        return following
+
+    def _reject(self, reason: Reason, source_id: str, seed_id: SeedId | None) -> None:
+        self.found.rejected[reason] += 1
         if reason == "channel" and len(self.found.foreign) < 8:
-            self.found.foreign.add(record.sourceid)
+            self.found.foreign.add(source_id)
         if reason == "future" and seed_id is not None:
             self.found.future.add(seed_id)
-        return position + length if follows else self._next_header(position + 1)
 
     def _unreadable(self, position: int, error: pymseed.MiniSEEDError) -> int:
         pymseed.clear_error_messages()
@@ -169,15 +176,19 @@ class _Scanner:
         n_id, n_extra, n_data = map(int, struct.unpack_from("<BHI", head, 33))
         return min(_V3_FIXED_BYTES + n_id + n_extra + n_data, _LONGEST_V3)
 
-    def _follows(self, position: int, length: int) -> bool:
-        """Tell whether the bytes after a record look as if nothing was inserted or lost in it."""
+    def _following(self, position: int, length: int) -> tuple[int, bool]:
+        """Return where to go on after a record, and whether its end is beyond doubt.
+
+        A header inside it means that bytes were lost; junk behind it may have been inserted in it,
+        unless the junk fills the place of whole records.
+        """
         after = position + length
         if after == self.size or HEADER.match(self.buffer, after) is not None:
-            return True
+            return after, True
         following = self._next_header(position + 1)
-        if following == self.size:
-            return True
-        return following > after and (following - position) % length == 0
+        if following < after:
+            return following, False
+        return after, following == self.size or (following - position) % length == 0
 
     def _seed_id(self, source_id: str) -> SeedId | None:
         if source_id not in self.names:
@@ -230,7 +241,7 @@ class _Scanner:
 
 
 def _resolution_v3(start_ns: int) -> int:
-    """1 ns; 1 us for times on whole microseconds, as made by clocks and converters."""
+    """1 us for times on whole microseconds, as made by clocks and converters; 1 ns for others."""
     return 1_000 if start_ns % 1_000 == 0 else 1
 
 
