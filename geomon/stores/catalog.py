@@ -3,20 +3,23 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Self
 
 from sqlalchemy import Connection, func, select
 
-from geomon.errors import StoreError
+from geomon.errors import DataError, StoreError
 from geomon.events import EvaluationMode, Event, Phase, Pick, ReviewState
 from geomon.ids import StationId, StreamId
-from geomon.stores import pick_rows, queries, replacing, reviewing, schema
+from geomon.stores import importing, pick_rows, queries, replacing, reviewing, schema
 from geomon.stores.database import Database, Run, stream_ids
 from geomon.stores.event_rows import load_events
 from geomon.stores.eventlist import EventList, PickList
 from geomon.stores.gaps import Gaps
+from geomon.stores.importing import ImportReport
 from geomon.stores.ledger import Ledger
 from geomon.stores.pick_rows import PicksChange
+from geomon.stores.quakeml_reading import read_quakeml
 from geomon.stores.queries import OWN, Circle, EventQuery, Order, Time, as_ns
 from geomon.stores.replacing import EventsChange
 from geomon.times import TimeSpan, from_ns
@@ -155,6 +158,41 @@ class Catalog:
             msg = f"{event_id}: withdrawn while it was reviewed"
             raise StoreError(msg)
         return found
+
+    def import_quakeml(
+        self, content: bytes, *, name: str = "QuakeML", catalog: str = "imported"
+    ) -> ImportReport:
+        """Take in the events of a QuakeML document, by the public ids they have there.
+
+        They keep apart from the events geomon finds: in a catalogue of their own, never replaced
+        by a run, their picks never used to locate others. Importing again changes only what the
+        document says differently.
+
+        Parameters
+        ----------
+        content : bytes
+            The document.
+        name : str
+            What to call it in messages and in the events' history.
+        catalog : str
+            Name of the catalogue the events belong to; not the own one.
+
+        Raises
+        ------
+        DataError
+            If the document is not QuakeML or the catalogue is the own one.
+        StoreConflict
+            If other writers stayed in the way.
+        """
+        if catalog == OWN:
+            msg = f"{name}: catalogue {OWN!r} holds what geomon finds itself; name another one"
+            raise DataError(msg)
+        events, problems = read_quakeml(content, name=name)
+        report = self.database.write(
+            self.begin_run("import"),
+            lambda write: importing.import_events(write, events, catalog, name),
+        )
+        return replace(report, problems=tuple(problems))
 
     # ---------------------------------------------------------------------------------- reading
 

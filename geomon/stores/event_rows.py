@@ -94,10 +94,30 @@ def content_of(event: Event) -> str:
     return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
-def new_event_id(event: Event, content: str, salt: int = 0) -> str:
+def _event_id(event: Event, content: str, salt: int = 0) -> str:
     """Name an event after its first origin time and content, for example ``gm2026abcdefghij``."""
     digest = hashlib.sha256(f"{content}/{salt}".encode()).digest()
     return f"gm{event.preferred_origin.time:%Y}{b32encode(digest).decode().lower()[:10]}"
+
+
+def new_event_ids(connection: Connection, new: Sequence[tuple[str, Event]]) -> list[str]:
+    """Return an id for each new event that no other event has."""
+    table = schema.event
+    ids: list[str] = []
+    salts = [0] * len(new)
+    while len(ids) < len(new):
+        ids = [
+            _event_id(event, content, salt)
+            for (content, event), salt in zip(new, salts, strict=True)
+        ]
+        taken: set[str] = set()
+        for batch in batched(ids, BATCH):
+            query = select(table.c.event_id).where(table.c.event_id.in_(batch))
+            taken.update(connection.scalars(query))
+        if taken:
+            salts = [salt + (one in taken) for one, salt in zip(ids, salts, strict=True)]
+            ids = []
+    return ids
 
 
 def _optional(value: float | None) -> float | None:
@@ -173,12 +193,18 @@ class NewRevision:
     review_state: ReviewState = "automatic"
 
 
-def insert_revisions(write: Write, revisions: Sequence[NewRevision]) -> None:
-    """Write revisions with origins, arrivals and magnitudes of their own, as current ones."""
+def insert_revisions(
+    write: Write, revisions: Sequence[NewRevision], *, with_current_picks: bool = True
+) -> None:
+    """Write revisions with origins, arrivals and magnitudes of their own, as current ones.
+
+    Their picks are those already stored; others become current too, unless told otherwise.
+    """
     if not revisions:
         return
     now, run = write.stamp_ns(), write.run_key()
-    pick_keys = iter(find_or_add(write, [p for r in revisions for p in r.event.picks]))
+    picks = [pick for new in revisions for pick in new.event.picks]
+    pick_keys = iter(find_or_add(write, picks, as_current=with_current_picks))
     origin_keys = write.new_ids(schema.origin, len(revisions))
     sized = [r for r in revisions if r.event.preferred_magnitude is not None]
     magnitude_keys = dict(

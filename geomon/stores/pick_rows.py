@@ -156,11 +156,12 @@ def _insert(
     return keys
 
 
-def find_or_add(write: Write, picks: Sequence[Pick]) -> list[int]:
+def find_or_add(write: Write, picks: Sequence[Pick], *, as_current: bool) -> list[int]:
     """Return the row of every pick, exactly as it is; one that was never stored is added.
 
     A row that is no longer current will do: an origin keeps the picks it was made from. A pick
-    unknown so far becomes current, unless another version of it is.
+    unknown so far becomes current if `as_current`, unless another version of it is; otherwise it
+    is only there for the origin.
     """
     contents = [
         (
@@ -185,11 +186,13 @@ def find_or_add(write: Write, picks: Sequence[Pick]) -> list[int]:
         if content in found or content in missing or content in superseded:
             continue
         key = (content[0], content[3], content[2], content[9])
-        (superseded if key in current else missing)[content] = _row(write, pick, content[1:9])
+        is_free = as_current and key not in current
+        (missing if is_free else superseded)[content] = _row(write, pick, content[1:9])
         current.add(key)
-    for rows, valid_to in ((missing, None), (superseded, write.stamp_ns())):
+    for rows, is_current in ((missing, True), (superseded, False)):
         if rows:
-            keys = _insert(write, list(rows.values()), write.stamp_ns(), valid_to)
+            now = write.stamp_ns()
+            keys = _insert(write, list(rows.values()), now, None if is_current else now)
             found |= dict(zip(rows, keys, strict=True))
     return [found[content] for content in contents]
 

@@ -17,7 +17,7 @@ from geomon.stores.event_rows import (
     content_of,
     end_revisions,
     insert_revisions,
-    new_event_id,
+    new_event_ids,
     revise,
 )
 from geomon.stores.matching import Solution, match, sharing
@@ -183,7 +183,7 @@ def _create(
     table = schema.event
     run = write.run_key()
     keys = write.new_ids(table, len(new))
-    ids = _new_ids(write.connection, new)
+    ids = new_event_ids(write.connection, new)
     write.insert(
         table,
         [
@@ -206,26 +206,6 @@ def _create(
         ],
     )
     return list(zip(keys, ids, strict=True))
-
-
-def _new_ids(connection: Connection, new: Sequence[tuple[str, Event]]) -> list[str]:
-    """Return an id for each new event that no other event has."""
-    table = schema.event
-    ids: list[str] = []
-    salts = [0] * len(new)
-    while len(ids) < len(new):
-        ids = [
-            new_event_id(event, content, salt)
-            for (content, event), salt in zip(new, salts, strict=True)
-        ]
-        taken: set[str] = set()
-        for batch in batched(ids, BATCH):
-            query = select(table.c.event_id).where(table.c.event_id.in_(batch))
-            taken.update(connection.scalars(query))
-        if taken:
-            salts = [salt + (one in taken) for one, salt in zip(ids, salts, strict=True)]
-            ids = []
-    return ids
 
 
 def _update(

@@ -23,8 +23,11 @@ def find_held(connection: Connection, *conditions: ColumnElement[bool]) -> list[
         .order_by(event.c.id)
     )  # fmt: skip
     return [
-        Held(*row[:7], dict(zip(COPIED, row[7:], strict=True))) for row in connection.execute(query)
-    ]
+        Held(key, event_id, owner_ns, row, number, state, is_withdrawn,
+             dict(zip(COPIED, values, strict=True)))
+        for key, event_id, owner_ns, row, number, state, is_withdrawn, *values
+        in connection.execute(query)
+    ]  # fmt: skip
 
 
 def find_event(connection: Connection, event_id: str) -> int | None:

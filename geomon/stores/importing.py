@@ -1,0 +1,128 @@
+"""Take in events of other catalogues, under the names they have there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import batched
+
+from sqlalchemy import select
+
+from geomon.events import Event
+from geomon.stores import schema
+from geomon.stores.database import Write
+from geomon.stores.event_rows import (
+    Held,
+    NewRevision,
+    content_of,
+    end_revisions,
+    insert_revisions,
+    new_event_ids,
+)
+from geomon.stores.pick_rows import BATCH
+from geomon.stores.quakeml_reading import ReadEvent
+from geomon.stores.reviewing import find_held
+from geomon.times import to_ns
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """Ids of the events an import made, revised and left as they were; what was left out."""
+
+    created: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def import_events(
+    write: Write, events: Sequence[ReadEvent], catalog: str, source: str
+) -> ImportReport:
+    """Add or revise events by their public ids; see `Catalog.import_quakeml`."""
+    by_alias = {one.public_id: one.event for one in events}
+    held = _held_by_alias(write, list(by_alias))
+    new: list[tuple[str, str, Event]] = []
+    changed: list[tuple[Held, str, Event]] = []
+    unchanged: list[str] = []
+    for alias, event in by_alias.items():
+        content = content_of(event)
+        known = held.get(alias)
+        if known is None:
+            new.append((alias, content, event))
+        elif (known.content, known.is_withdrawn) == (content, False):
+            unchanged.append(known.event_id)
+        else:
+            changed.append((known, content, event))
+    ids = _create(write, new, catalog, source)
+    end_revisions(write, [one.revision_key for one, _, _ in changed])
+    insert_revisions(
+        write,
+        [
+            NewRevision(
+                one.event_key,
+                one.revision + 1,
+                event,
+                content,
+                one.values["catalog"],
+                f"imported from {source}",
+                review_state=event.review_state,
+            )
+            for one, content, event in changed
+        ],
+        with_current_picks=False,
+    )
+    return ImportReport(tuple(ids), tuple(one.event_id for one, _, _ in changed), tuple(unchanged))
+
+
+def _held_by_alias(write: Write, aliases: Sequence[str]) -> dict[str, Held]:
+    table = schema.event_alias
+    events: dict[str, int] = {}
+    for batch in batched(aliases, BATCH):
+        query = select(table.c.alias, table.c.event).where(table.c.alias.in_(batch))
+        events.update(row._tuple() for row in write.connection.execute(query))
+    held: dict[int, Held] = {}
+    for keys in batched(events.values(), BATCH):
+        found = find_held(write.connection, schema.event.c.id.in_(keys))
+        held |= {one.event_key: one for one in found}
+    return {alias: held[key] for alias, key in events.items()}
+
+
+def _create(
+    write: Write, new: Sequence[tuple[str, str, Event]], catalog: str, source: str
+) -> list[str]:
+    if not new:
+        return []
+    run = write.run_key()
+    keys = write.new_ids(schema.event, len(new))
+    ids = new_event_ids(write.connection, [(content, event) for _, content, event in new])
+    write.insert(
+        schema.event,
+        [
+            {
+                "id": key,
+                "event_id": event_id,
+                "catalog": catalog,
+                "owner_ns": to_ns(event.preferred_origin.time),
+                "merged_into": None,
+                "run": run,
+            }
+            for key, event_id, (_, _, event) in zip(keys, ids, new, strict=True)
+        ],
+    )
+    write.insert(
+        schema.event_alias,
+        [
+            {"alias": alias, "event": key, "run": run}
+            for key, (alias, _, _) in zip(keys, new, strict=True)
+        ],
+    )
+    insert_revisions(
+        write,
+        [
+            NewRevision(
+                key, 1, event, content, catalog, f"imported from {source}",
+                review_state=event.review_state,
+            )
+            for key, (_, content, event) in zip(keys, new, strict=True)
+        ],
+        with_current_picks=False,
+    )  # fmt: skip
+    return ids

@@ -1,0 +1,56 @@
+"""Events of other catalogues, beside the own ones."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from geomon.errors import DataError
+from geomon.stores.catalog import Catalog
+from geomon.stores.quakeml import write_quakeml
+from geomon.stores.queries import OWN
+from tests.stores.events import HOUR, dump, make_event, many_events, said
+
+
+def document(events) -> bytes:
+    named = [replace(e, event_id=f"x{i}", review_state="reviewed") for i, e in enumerate(events)]
+    return write_quakeml(named, agency="other")
+
+
+def test_imported_events_keep_their_names_and_their_place(catalog: Catalog) -> None:
+    events = many_events(3)
+    report = catalog.import_quakeml(document(events), name="other.xml", catalog="other")
+    assert len(report.created) == 3
+    assert report.problems == ()
+    assert catalog.names() == [OWN, "other"]
+    assert len(catalog.events()) == 0
+    found = catalog.events(catalog="other")
+    assert said(found) == said(events)
+    assert {event.review_state for event in found} == {"reviewed"}
+    assert catalog.event("smi:other/event/x0") == found[0]
+    assert catalog.picks(HOUR) == []
+    assert catalog.event(report.created[0], as_of=found[0].valid_from - timedelta(days=1)) is None
+
+
+def test_importing_again_changes_only_what_differs(catalog: Catalog) -> None:
+    catalog.import_quakeml(document(many_events(3)), catalog="other")
+    rows = dump(catalog)
+    assert len(catalog.import_quakeml(document(many_events(3)), catalog="other").unchanged) == 3
+    assert dump(catalog) == rows
+    moved = [many_events(3)[0], make_event(700), many_events(3)[2]]
+    report = catalog.import_quakeml(document(moved), catalog="other")
+    assert (len(report.created), len(report.updated), len(report.unchanged)) == (0, 1, 2)
+    assert len(catalog.revisions(report.updated[0])) == 2
+
+
+def test_runs_leave_imported_events_alone(catalog: Catalog) -> None:
+    catalog.import_quakeml(document(many_events(3)), catalog="other")
+    change = catalog.replace_events(HOUR, many_events(3), catalog.begin_run("locate"))
+    assert len(change.created) == 3
+    assert catalog.replace_events(HOUR, [], catalog.begin_run("locate")).withdrawn != ()
+    assert len(catalog.events(catalog=None)) == len(catalog.events(catalog="other")) == 3
+
+
+def test_the_own_catalogue_is_not_for_imports(catalog: Catalog) -> None:
+    with pytest.raises(DataError, match="holds what geomon finds itself"):
+        catalog.import_quakeml(document(many_events(1)), catalog=OWN)
