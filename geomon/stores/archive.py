@@ -7,7 +7,7 @@ writer is `Archive.write`; any Zarr v3 library with pcodec may read.
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import sha256
@@ -17,24 +17,29 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from geomon.errors import CorruptObject, StoreError, WaveformError
+from geomon.errors import StoreError, WaveformError
 from geomon.ids import SeedId, StreamId
-from geomon.stores.dayrecord import DayRecord
+from geomon.stores.checking import Finding, SeriesInfo, describe, findings
 from geomon.stores.layout import (
     FORMAT,
     SAMPLE_TYPES,
-    SampleType,
     Series,
     day_of,
     group_metadata,
-    is_day_name,
-    year_day,
 )
 from geomon.stores.lazy import LazyStream, lazy_stream
+from geomon.stores.listing import (
+    ROUNDING_NS,
+    all_series,
+    days_in,
+    days_of,
+    opened,
+    records_in,
+    series_of,
+)
 from geomon.stores.miniseed import records_of
 from geomon.stores.objects import Folder
 from geomon.stores.reading import covered, fingerprints, hidden_segments, read_segments, rejoined
-from geomon.stores.shard import DayObject
 from geomon.stores.stationday import merge_day
 from geomon.stores.timelines import Clock
 from geomon.times import NS_PER_DAY, TimeSpan, merged, parse_time, to_ns
@@ -42,8 +47,6 @@ from geomon.waveforms import Provenance, Segment, Waveforms
 
 logger = logging.getLogger(__name__)
 
-_ROUNDING_NS = 2  # how far before midnight a sample of a rounded time line may belong after it
-_FEW_DAYS = 8  # up to here objects are tried by name instead of listed
 _OPEN_DAYS = 64  # objects open at once
 
 
@@ -69,30 +72,6 @@ class WriteReport:
     n_new_samples: int
     n_overflow: int
     changed: tuple[TimeSpan, ...]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Finding:
-    """Something wrong in the archive: which object, and what."""
-
-    key: str
-    problem: str
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesInfo:
-    """What the archive holds of one sensor at one sampling rate."""
-
-    stream_id: StreamId
-    sampling_rate_hz: float
-    sample_type: SampleType
-    components: tuple[str, ...]
-    first_day: date
-    last_day: date
-    n_days: int
-    n_samples: int
-    n_overflow: int
-    n_bytes: int
 
 
 class Archive:
@@ -141,7 +120,8 @@ class Archive:
         elif found != expected:
             msg = f"{url}: not an archive of format {FORMAT}"
             raise StoreError(msg)
-        folder.sweep()
+        if create:
+            folder.sweep()
         return cls(folder)
 
     @property
@@ -193,7 +173,7 @@ class Archive:
         key = series.day_key(day)
         with ExitStack() as stack:
             slot = stack.enter_context(self._folder.exclusive(key))
-            stored = stack.enter_context(self._opened(series, day))
+            stored = stack.enter_context(opened(self._folder, series, day))
             change = merge_day(stored, series, day, segments, provenance)
             if change.parts is not None:
                 slot.replace(change.parts)
@@ -213,15 +193,6 @@ class Archive:
         self._folder.put_if_absent(
             f"{series.array_key(year)}/zarr.json", series.array_metadata(year)
         )
-
-    @contextmanager
-    def _opened(self, series: Series, day: date) -> Iterator[DayObject | None]:
-        stored = self._folder.open(series.day_key(day))
-        if stored is None:
-            yield None
-            return
-        with stored:
-            yield DayObject(stored, series, day)
 
     def read(
         self, seed_id: SeedId | str, start: datetime | int | str, end: datetime | int | str
@@ -276,9 +247,9 @@ class Archive:
             If a stored object is damaged where it has to be read.
         """
         found: list[Segment] = []
-        for series in self._series(stream_id):
-            for day in self._days_in(series, span):
-                with self._opened(series, day) as stored:
+        for series in series_of(self._folder, stream_id):
+            for day in days_in(self._folder, series, span):
+                with opened(self._folder, series, day) as stored:
                     if stored is not None:
                         found += hidden_segments(stored, span)
         return tuple(sorted(found, key=lambda s: (s.seed_id, s.start_ns, s.samples.size)))
@@ -294,8 +265,8 @@ class Archive:
             If a stored object is damaged where it has to be read.
         """
         found: set[Provenance] = set()
-        for series in self._series(stream_id):
-            with self._opened(series, day) as stored:
+        for series in series_of(self._folder, stream_id):
+            with opened(self._folder, series, day) as stored:
                 if stored is not None:
                     found.update(stored.origins().requests)
         return tuple(sorted(found))
@@ -304,13 +275,13 @@ class Archive:
         self, stream_id: StreamId, span: TimeSpan, components: frozenset[str] | None
     ) -> list[Segment]:
         segments: list[Segment] = []
-        for series in self._series(stream_id):
+        for series in series_of(self._folder, stream_id):
             of_series: list[Segment] = []
-            days = self._days_in(series, span)
+            days = days_in(self._folder, series, span)
             for first in range(0, len(days), _OPEN_DAYS):
                 with ExitStack() as stack:
                     objects = [
-                        stack.enter_context(self._opened(series, day))
+                        stack.enter_context(opened(self._folder, series, day))
                         for day in days[first : first + _OPEN_DAYS]
                     ]
                     found = read_segments([o for o in objects if o is not None], span, components)
@@ -325,17 +296,19 @@ class Archive:
         """
         return tuple(
             lazy_stream(self.root, series, days)
-            for series in self._series(stream_id)
-            if (days := self._days_in(series, span, is_listed=True))
+            for series in series_of(self._folder, stream_id)
+            if (days := days_in(self._folder, series, span, is_listed=True))
         )
 
     def streams(self) -> list[StreamId]:
         """Return the sensors the archive holds anything of, sorted."""
-        return sorted({series.stream_id for series in self._all_series()})
+        return sorted({series.stream_id for series in all_series(self._folder)})
 
     def days(self, stream_id: StreamId) -> list[date]:
         """Return the days on which the archive holds anything of a sensor, in order."""
-        return sorted({day for s in self._series(stream_id) for day in self._listed_days(s)})
+        return sorted(
+            {day for s in series_of(self._folder, stream_id) for day in days_of(self._folder, s)}
+        )
 
     def coverage(self, stream_id: StreamId, span: TimeSpan) -> dict[SeedId, list[TimeSpan]]:
         """Return where each channel of a sensor has samples, from the day records alone.
@@ -349,8 +322,8 @@ class Archive:
             If a day record is damaged.
         """
         found: dict[SeedId, list[TimeSpan]] = {}
-        for series in self._series(stream_id):
-            records = [record for _, record, _ in self._records(series, span)]
+        for series in series_of(self._folder, stream_id):
+            records = [record for record, _ in records_in(self._folder, series, span)]
             for component, spans in covered(records, span).items():
                 found.setdefault(stream_id.seed_id(component), []).extend(spans)
         return {seed_id: merged(spans) for seed_id, spans in sorted(found.items())}
@@ -370,9 +343,9 @@ class Archive:
         if not spans:
             return []
         whole = TimeSpan(min(s.start_ns for s in spans), max(s.end_ns for s in spans))
-        for series in self._series(stream_id):
-            for day in self._days_in(series, whole):
-                with self._opened(series, day) as stored:
+        for series in series_of(self._folder, stream_id):
+            for day in days_in(self._folder, series, whole):
+                with opened(self._folder, series, day) as stored:
                     if stored is not None:
                         found = fingerprints(stored, spans)
                         marks = [[*one, *more] for one, more in zip(marks, found, strict=True)]
@@ -401,25 +374,7 @@ class Archive:
         CorruptObject
             If a day record is damaged.
         """
-        found = []
-        for series in self._all_series():
-            days = list(self._records(series, None))
-            if days:
-                found.append(
-                    SeriesInfo(
-                        stream_id=series.stream_id,
-                        sampling_rate_hz=series.sampling_rate_hz,
-                        sample_type=series.sample_type,
-                        components=tuple(sorted({c for _, r, _ in days for c in r.components})),
-                        first_day=days[0][0],
-                        last_day=days[-1][0],
-                        n_days=len(days),
-                        n_samples=sum(record.n_samples for _, record, _ in days),
-                        n_overflow=sum(record.n_overflow for _, record, _ in days),
-                        n_bytes=sum(n_bytes for _, _, n_bytes in days),
-                    )
-                )
-        return tuple(found)
+        return tuple(describe(self._folder))
 
     def verify(self, stream_ids: Collection[StreamId] | None = None) -> tuple[Finding, ...]:
         """Read every byte and name each object that is not as it was written.
@@ -429,43 +384,7 @@ class Archive:
         stream_ids : collection of StreamId, optional
             Sensors to look at; all, and the archive's own folders, by default.
         """
-        findings: list[Finding] = []
-        wanted = [s for s in self._all_series() if stream_ids is None or s.stream_id in stream_ids]
-        for series in wanted:
-            findings += self._verify_series(series)
-        if stream_ids is None:
-            known = {series.folder for series in wanted}
-            findings += [
-                Finding(folder, "not part of the archive")
-                for folder in self._series_folders()
-                if folder not in known
-            ]
-        return tuple(sorted(findings))
-
-    def _verify_series(self, series: Series) -> Iterator[Finding]:
-        for name in self._folder.names(series.folder):
-            if name == "zarr.json":
-                continue
-            if not (name.isdecimal() and len(name) == 4):
-                yield Finding(f"{series.folder}/{name}", "not part of the archive")
-                continue
-            key = f"{series.array_key(int(name))}/zarr.json"
-            found = self._folder.read(key)
-            if found is None:
-                yield Finding(key, "missing")
-            elif found != series.array_metadata(int(name)):
-                yield Finding(key, "damaged: not the metadata of this array")
-            for day_name in self._folder.names(f"{series.array_key(int(name))}/c/0"):
-                if not is_day_name(int(name), day_name):
-                    key = f"{series.array_key(int(name))}/c/0/{day_name}"
-                    yield Finding(key, "not part of the archive")
-        for day in self._listed_days(series):
-            try:
-                with self._opened(series, day) as stored:
-                    if stored is not None:
-                        stored.check()
-            except CorruptObject as error:
-                yield Finding(series.day_key(day), str(error))
+        return tuple(sorted(findings(self._folder, stream_ids)))
 
     def export(
         self,
@@ -518,53 +437,6 @@ class Archive:
             partial.unlink(missing_ok=True)
         return n_samples
 
-    def _series_folders(self) -> Iterator[str]:
-        for network in self._folder.names():
-            for station in self._folder.names(network):
-                for name in self._folder.names(f"{network}/{station}"):
-                    if name != "zarr.json":
-                        yield f"{network}/{station}/{name}"
-
-    def _all_series(self) -> list[Series]:
-        parsed = (Series.parse(*folder.split("/")) for folder in self._series_folders())
-        return sorted(series for series in parsed if series is not None)
-
-    def _series(self, stream_id: StreamId) -> list[Series]:
-        """List the sampling rates and sample types there are of one sensor."""
-        place = (stream_id.network, stream_id.station)
-        parsed = (Series.parse(*place, name) for name in self._folder.names("/".join(place)))
-        return sorted(s for s in parsed if s is not None and s.stream_id == stream_id)
-
-    def _listed_days(self, series: Series) -> list[date]:
-        days: list[date] = []
-        for year in self._folder.names(series.folder):
-            if year.isdecimal() and len(year) == 4:
-                names = self._folder.names(f"{series.array_key(int(year))}/c/0")
-                days += [year_day(int(year), int(n)) for n in names if is_day_name(int(year), n)]
-        return sorted(days)
-
-    def _days_in(self, series: Series, span: TimeSpan, *, is_listed: bool = False) -> list[date]:
-        """Days whose objects may hold samples in a span; only existing ones when listed."""
-        slack = 0 if Clock(series.sampling_rate_hz).is_whole else _ROUNDING_NS
-        if span.is_empty:
-            return []
-        first = (span.start_ns - slack) // NS_PER_DAY
-        last = (span.end_ns - 1 + slack) // NS_PER_DAY
-        if last - first < _FEW_DAYS and not is_listed:
-            return [day_of(number * NS_PER_DAY) for number in range(first, last + 1)]
-        low, high = day_of(first * NS_PER_DAY), day_of(last * NS_PER_DAY)
-        return [day for day in self._listed_days(series) if low <= day <= high]
-
-    def _records(
-        self, series: Series, span: TimeSpan | None
-    ) -> Iterator[tuple[date, DayRecord, int]]:
-        """Day records with the size of their objects."""
-        days = self._listed_days(series) if span is None else self._days_in(series, span)
-        for day in days:
-            with self._opened(series, day) as stored:
-                if stored is not None:
-                    yield day, stored.record, stored.n_bytes
-
 
 def _series_of(segment: Segment) -> Series:
     for sample_type in SAMPLE_TYPES:
@@ -577,7 +449,7 @@ def _series_of(segment: Segment) -> Series:
 
 def _split_at_midnight(segment: Segment, clock: Clock) -> Iterator[tuple[date, Segment]]:
     """Yield the part of a segment in each UTC day."""
-    slack = 0 if clock.is_whole else _ROUNDING_NS
+    slack = 0 if clock.is_whole else ROUNDING_NS
     first, size = 0, segment.samples.size
     while first < size:
         number = (segment.time_ns(first) + slack) // NS_PER_DAY

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from google_crc32c import value as crc32c
 from numpy.typing import NDArray
 
 from geomon.ids import SeedId
@@ -150,8 +149,8 @@ def _contiguous(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
 def fingerprints(stored: DayObject, spans: Sequence[TimeSpan]) -> list[list[bytes]]:
     """Return, for each span, marks that change when a read of it may answer differently.
 
-    Made of the runs' times and the stored chunks' checksums, without decompressing chunks: a
-    change beside a span in the same chunk may change its marks too.
+    Made of the runs' times and the stored checksums, without reading samples: a change beside a
+    span in the same chunk may change its marks too.
     """
     clock = Clock(stored.series.sampling_rate_hz)
     size = stored.series.chunk_samples
@@ -166,10 +165,9 @@ def fingerprints(stored: DayObject, spans: Sequence[TimeSpan]) -> list[list[byte
                 row = row_of(run.component)
                 keys = [(row, chunk) for chunk in range(low // size, -(-high // size))]
             else:
-                text += f" {crc32c(stored.read_extra(run)[first:last].tobytes())}"
+                text += f" {first} {stored.extra_checksum(run)!r}"
             wanted.append((number, text, keys))
-    chunks = stored.chunks({key for _, _, keys in wanted for key in keys})
-    sums = {key: crc32c(content) for key, content in chunks.items()}
+    sums = stored.checksums({key for _, _, keys in wanted for key in keys})
     marks: list[list[bytes]] = [[] for _ in spans]
     for number, text, keys in wanted:
         marks[number].append(f"{text} {[sums.get(key) for key in keys]}".encode())

@@ -204,15 +204,7 @@ class DayObject:
         CorruptObject
             If the index points outside the object.
         """
-        wanted: list[tuple[int, int, ChunkKey]] = []
-        for key in keys:
-            offset, size = (int(number) for number in self.index[key])
-            if offset == _MISSING and size == _MISSING:
-                continue
-            if offset + size > self._layout_start:
-                raise self.damaged(f"shard index: chunk {key} lies outside")
-            wanted.append((offset, size, key))
-        wanted.sort()
+        wanted = self._places(keys)
         found: dict[ChunkKey, bytes] = {}
         first = 0
         while first < len(wanted):  # chunks that lie one behind the other are read at once
@@ -225,6 +217,35 @@ class DayObject:
                 found[key] = block[offset - start : offset - start + size]
             first = last
         return found
+
+    def checksums(self, keys: Iterable[ChunkKey]) -> dict[ChunkKey, bytes]:
+        """Return the stored CRC-32C of inner chunks, without those that hold no sample.
+
+        Raises
+        ------
+        CorruptObject
+            If the index points outside the object.
+        """
+        return {
+            key: self._stored.read(offset + size - _CRC.size, _CRC.size)
+            for offset, size, key in self._places(keys)
+        }
+
+    def extra_checksum(self, extra: Extra) -> bytes:
+        """Return the stored CRC-32C of an extra."""
+        return self._stored.read(extra.offset + extra.n_bytes - _CRC.size, _CRC.size)
+
+    def _places(self, keys: Iterable[ChunkKey]) -> list[tuple[int, int, ChunkKey]]:
+        """Offset, size and key of the chunks that are stored, in the order of their bytes."""
+        wanted: list[tuple[int, int, ChunkKey]] = []
+        for key in keys:
+            offset, size = (int(number) for number in self.index[key])
+            if offset == _MISSING and size == _MISSING:
+                continue
+            if offset + size > self._layout_start:
+                raise self.damaged(f"shard index: chunk {key} lies outside")
+            wanted.append((offset, size, key))
+        return sorted(wanted)
 
     def read_runs(self, jobs: Sequence[tuple[GridRun, int, int, NDArray[Any]]]) -> None:
         """Fill arrays with samples [first, last) of runs in the array.

@@ -340,6 +340,27 @@ def test_late_data_reports_where_a_reader_sees_a_change(archive: Archive) -> Non
     assert archive.coverage(HH, SPAN) == {whole.seed_id: [whole.span]}
 
 
+def test_fingerprints_change_where_a_read_changes_and_only_there(archive: Archive) -> None:
+    hours = list(SPAN.steps(3600 * NS_PER_S))
+    assert archive.fingerprints(HH, hours) == [""] * 24
+    archive.write([segment(0, 720_000), segment(0, counts(720_000, 3), component="N")], FIRST)
+    first = archive.fingerprints(HH, hours)
+    assert all(first[:2])
+    assert not any(first[2:])
+    archive.write([segment(3700, counts(500, 9))], Provenance("files", "0", "0" * 64))
+    second = archive.fingerprints(HH, hours)
+    assert [a == b for a, b in zip(first, second, strict=True)] == [True, False] + [True] * 22
+
+
+def test_documents_are_kept_beside_the_waveforms(archive: Archive) -> None:
+    assert archive.document("stations.xml") is None
+    assert archive.keep_document("stations.xml", b"<a/>")
+    assert not archive.keep_document("stations.xml", b"<a/>")
+    assert archive.document("stations.xml") == b"<a/>"
+    assert archive.verify() == ()
+    assert archive.streams() == []
+
+
 def test_an_archive_says_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no archive there"):
         Archive.open(tmp_path / "none", create=False)
