@@ -13,7 +13,12 @@ from dataclasses import dataclass, field
 
 from geomon.config import FdsnSource as Settings
 from geomon.config import Network
-from geomon.errors import ConfigError, RequestRejected, SourceUnavailable
+from geomon.errors import (
+    ConfigError,
+    RequestRejected,
+    SourceUnavailable,
+    StationMetadataError,
+)
 from geomon.ids import SeedId, StationId
 from geomon.sources.base import Fetched, Outcome, chosen, holes
 from geomon.sources.datacentre import Answer, DataCentre
@@ -21,7 +26,7 @@ from geomon.sources.miniseed import Decoded, decode
 from geomon.sources.records import HEADER, Buffer
 from geomon.sources.stationfile import StationFile, read_station_file
 from geomon.sources.stationxml import read_stations
-from geomon.stations import Station, Stations
+from geomon.stations import Channel, Station, Stations
 from geomon.times import NS_PER_S, TimeSpan, from_ns
 from geomon.waveforms import Gap, Provenance, Segment
 
@@ -32,6 +37,7 @@ _STATION = "/fdsnws/station/1/query"
 _SHORTEST_S = 60.0  # a span this short is not halved when a centre finds the request too large
 _FUTURE_NS = 5 * NS_PER_S
 _STATIONS_REFRESH_S = 6 * 3600.0
+_STATIONS_RETRY_S = 300.0
 _PROBE_S = 60.0
 _WORST_FIRST: tuple[Outcome, ...] = (
     "auth", "rejected", "too_large", "throttled", "network", "not_data", "truncated", "data",
@@ -101,7 +107,8 @@ class FdsnSource:
         self.centres = [DataCentre(url, settings) for url in settings.urls]
         self._lock = threading.Lock()
         self._stations: Stations | None = None
-        self._stations_time = 0.0
+        self._stations_due = 0.0
+        self._known: dict[str, Stations] = {}
         self._file: StationFile | None = None
         self._found_channels: dict[StationId, tuple[SeedId, ...]] = {}
         if network.stations is not None:
@@ -117,7 +124,8 @@ class FdsnSource:
 
         From the network's station file if there is one; channels that a CSV file does not name
         are looked up by asking dataselect for a minute of `span`. Otherwise from the station
-        service with all epochs and responses, asked again after six hours.
+        service with all epochs and responses, asked again after six hours; a data centre that
+        does not answer then is represented by what it said last.
 
         Raises
         ------
@@ -127,14 +135,10 @@ class FdsnSource:
             If the data centres refuse the request.
         """
         if self._file is not None:
-            return chosen(
-                self._file.with_channels(self._discovered(self._file, span)), self.network
-            )
+            return self._with_discovered_channels(self._file, span)
         with self._lock:
-            age_s = time.monotonic() - self._stations_time
-            if self._stations is None or age_s > _STATIONS_REFRESH_S:
+            if self._stations is None or time.monotonic() >= self._stations_due:
                 self._stations = self._ask_stations()
-                self._stations_time = time.monotonic()
             return self._stations
 
     def fetch(self, seed_ids: Sequence[SeedId], span: TimeSpan) -> Fetched:
@@ -259,42 +263,60 @@ class FdsnSource:
         return bool(decoded.n_records) and not decoded.is_damaged
 
     def _ask_stations(self) -> Stations:
-        # Each centre may know some of the stations: their answers are joined.
-        found: list[Stations] = []
+        # Each centre may know some of the stations: their answers are joined. A centre that does
+        # not answer is represented by what it said last, and asked again before long.
         problems: list[str] = []
-        refused = True
+        outcomes: set[Outcome] = set()
         for centre in self.centres:
-            for selection in self._station_selections():
-                answer = self._ask_station_service(centre, selection)
-                if answer.outcome == "data":
-                    found.append(chosen(read_stations(bytes(answer.body)), self.network))
-                elif answer.outcome != "nodata" or answer.detail:
-                    problems.append(f"station service: {answer.detail}")
-                    refused = refused and answer.outcome in ("auth", "rejected", "too_large")
-        if found:
-            channels = [channel for stations in found for channel in stations.channels]
-            notes = [line for stations in found for line in stations.problems]
-            return Stations.of(channels, [*notes, *problems])
-        if self._stations is not None:
-            logger.warning("stations not refreshed: %s", "; ".join(problems))
-            return self._stations
-        if problems and refused:
-            raise RequestRejected("; ".join(problems))
-        if problems:
+            found, answer = self._ask_station_service(centre)
+            if found is not None:
+                self._known[centre.base_url] = found
+            else:
+                outcomes.add(answer.outcome)
+                problems.append(f"station service: {answer.detail}")
+        refresh_s = _STATIONS_RETRY_S if problems else _STATIONS_REFRESH_S
+        self._stations_due = time.monotonic() + refresh_s
+        if not self._known:
+            if outcomes <= {"auth", "rejected", "too_large"}:
+                raise RequestRejected("; ".join(problems))
             raise SourceUnavailable("; ".join(problems))
-        return Stations((), ("station service: no station matches network.select and channels",))
+        channels = [c for known in self._known.values() for c in known.channels]
+        notes = [line for known in self._known.values() for line in known.problems]
+        if not channels:
+            problems.append("station service: no station matches network.select and channels")
+        return Stations.of(channels, [*notes, *problems])
 
-    def _ask_station_service(self, centre: DataCentre, selection: str) -> Answer:
-        answer = Answer("network", detail=f"{centre.host}: not asked")
+    def _ask_station_service(self, centre: DataCentre) -> tuple[Stations | None, Answer]:
+        """Ask one centre for all boxes; None, and the answer that says why, when one fails."""
+        channels: list[Channel] = []
+        problems: list[str] = []
+        answer = Answer("nodata")
+        for selection in self._station_selections():
+            found, answer = self._ask_selection(centre, selection)
+            if found is None:
+                return None, answer
+            channels += found.channels
+            problems += found.problems
+        return chosen(Stations.of(channels, problems), self.network), answer
+
+    def _ask_selection(self, centre: DataCentre, selection: str) -> tuple[Stations | None, Answer]:
+        answer = Answer("network")
         for attempt in range(self.settings.max_attempts):
             if attempt:
                 centre.wait(attempt)
             answer = centre.post(
                 _STATION, selection, _looks_like_xml, accept_encoding="gzip, identity"
             )
-            if answer.outcome == "data" or not answer.retry:
+            if answer.outcome == "nodata":
+                return Stations((), (answer.detail,) if answer.detail else ()), answer
+            if answer.outcome == "data":
+                try:
+                    return read_stations(bytes(answer.body)), answer
+                except StationMetadataError as error:
+                    answer = Answer("not_data", detail=f"{centre.host}: {error}", retry=True)
+            if not answer.retry:
                 break
-        return answer
+        return None, answer
 
     def _station_selections(self) -> list[str]:
         """Write the station queries: one, or two for a region across the dateline."""
@@ -320,23 +342,28 @@ class FdsnSource:
         ]
         return ["\n".join(["level=response", "format=xml", *box, *lines]) + "\n" for box in boxes]
 
-    def _discovered(self, file: StationFile, span: TimeSpan) -> list[SeedId]:
-        """Find out which channels the stations have that their file does not say."""
+    def _with_discovered_channels(self, file: StationFile, span: TimeSpan) -> Stations:
+        # A table may not say which channels its stations have; dataselect is asked for a minute
+        # of any, at the start and at the end of `span`.
         unknown = [
             site
             for site in file.sites
             if site.station_id not in self._found_channels
             and (not self.network.select or site.station_id.matches(self.network.select))
         ]
-        if unknown:
-            self._probe(unknown, span)
-        return [seed_id for found in self._found_channels.values() for seed_id in found]
+        failures = self._probe(unknown, span) if unknown else []
+        if failures and not self._found_channels:
+            raise SourceUnavailable("; ".join(failures))
+        found = [seed_id for channels in self._found_channels.values() for seed_id in channels]
+        stations = file.with_channels(found)
+        return chosen(Stations(stations.channels, (*stations.problems, *failures)), self.network)
 
-    def _probe(self, sites: Sequence[Station], span: TimeSpan) -> None:
-        """Ask dataselect for a minute of every channel, at the start and the end of `span`."""
+    def _probe(self, sites: Sequence[Station], span: TimeSpan) -> list[str]:
+        """Find the channels of sites; return why a centre could not be asked, one line each."""
         width_ns = round(_PROBE_S * NS_PER_S)
         first = span.intersection(TimeSpan(span.start_ns, span.start_ns + width_ns))
         last = span.intersection(TimeSpan(span.end_ns - width_ns, span.end_ns))
+        failures: dict[str, None] = {}
         for centre in self.centres:
             for window in dict.fromkeys((first, last)):
                 left = [site for site in sites if site.station_id not in self._found_channels]
@@ -344,16 +371,28 @@ class FdsnSource:
                     continue
                 lines = [
                     f"{site.station_id.network} {site.station_id.station} * {code}? "
-                    f"{_time(window.start_ns)} {_time(window.end_ns)}"
+                    f"{_time(window.start_ns)} {_time(window.end_ns)}\n"
                     for site in left
                     for code in self.network.channels
                 ]
-                answer = centre.post(_DATASELECT, "\n".join(lines) + "\n", _looks_like_miniseed)
+                answer = self._persistently(centre, "".join(lines))
+                if answer.outcome not in ("data", "nodata"):
+                    failures[f"looking for channels: {answer.detail}"] = None
                 seen = {segment.seed_id for segment in decode(answer.body, span=window).segments}
                 for site in left:
                     channels = tuple(sorted(s for s in seen if s.station_id == site.station_id))
                     if channels:
                         self._found_channels[site.station_id] = channels
+        return list(failures)
+
+    def _persistently(self, centre: DataCentre, selection: str) -> Answer:
+        answer = centre.post(_DATASELECT, selection, _looks_like_miniseed)
+        for attempt in range(1, self.settings.max_attempts):
+            if not answer.retry:
+                break
+            centre.wait(attempt)
+            answer = centre.post(_DATASELECT, selection, _looks_like_miniseed)
+        return answer
 
 
 def _looks_like_miniseed(prefix: bytes) -> bool:

@@ -312,7 +312,7 @@ def _decode_bytes(buffer: Buffer, n_samples: int) -> NDArray[Any] | None:
             complaints = pymseed.get_error_messages()
             if complaints or len(segments) != 1 or segments[0].numsamples != n_samples:
                 return None
-            samples: NDArray[Any] = np.array(segments[0].np_datasamples)
+            samples: NDArray[Any] = segments[0].take_np_datasamples()
             return samples
     except (pymseed.PymseedError, ValueError):
         pymseed.clear_error_messages()

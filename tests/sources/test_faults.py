@@ -336,6 +336,18 @@ def test_33_records_in_the_future_are_refused_and_the_rest_kept(proxy, source):
     assert any("in the future" in line for line in fetched.problems)
 
 
+def test_60_when_several_stations_lie_in_the_future_it_is_our_clock(proxy, source, caplog):
+    start_ns = START_NS + 40 * 365 * 86_400 * NS_PER_S
+    ahead = [
+        Segment(seed_id, start_ns, 40.0, np.arange(100, dtype=np.int32))
+        for seed_id in (PB01[2], PB02)
+    ]
+    proxy.always = f.altered(lambda _: encode(ahead, format_version=2))
+    fetched = source.fetch([PB01[2], PB02], TimeSpan(start_ns, start_ns + NS_PER_S))
+    assert len(fetched.segments) == 2
+    assert "check this machine's clock" in caplog.text
+
+
 def test_the_client_says_who_it_is_and_how_to_reach_the_operator(proxy, source):
     source.fetch([PB02], SPAN)
     agent = proxy.requests[0].headers["user-agent"]

@@ -1,13 +1,17 @@
 """FDSN web services, against a real dataselect server on loopback."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
-from geomon.errors import ConfigError
+from geomon.errors import ConfigError, SourceUnavailable
 from geomon.ids import SeedId
 from geomon.sources.base import WaveformSource
 from geomon.sources.fdsn import FdsnSource
 from geomon.times import NS_PER_S, TimeSpan
+from tests.faultproxy import Exchange, FaultProxy, honest
 from tests.servers import free_port
 from tests.sources.conftest import CHANNELS, PB01, PB02, RECORDINGS, SPAN, START_NS, quick
 
@@ -51,6 +55,47 @@ def test_channels_a_table_does_not_name_are_looked_up(source):
     stations = source.stations(SPAN)
     assert stations.seed_ids() == sorted(CHANNELS)
     assert stations.problems == ()
+
+
+def test_stations_without_data_are_named_and_the_others_go_on(dataselect, network):
+    with network.stations.open("a") as table:
+        table.write("CX,PB99,-21.5,-69.9,10\n")
+    source = FdsnSource(quick(dataselect), network)
+    stations = source.stations(SPAN)
+    assert stations.seed_ids() == sorted(CHANNELS)
+    [line] = stations.problems
+    assert line.startswith("CX.PB99: no recordings found")
+    source.close()
+
+
+def test_channels_cannot_be_looked_up_on_a_dead_server(network):
+    address = f"127.0.0.1:{free_port()}"
+    source = FdsnSource(quick(f"http://{address}"), network)
+    with pytest.raises(SourceUnavailable, match=f"looking for channels: {address}"):
+        source.stations(SPAN)
+
+
+def test_never_more_connections_than_allowed(dataselect, network):
+    """Six threads share one source; the server sees at most two of them at a time."""
+    at_once, most, lock = 0, 0, threading.Lock()
+
+    def counted(exchange: Exchange) -> None:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        honest(exchange)
+        with lock:
+            at_once -= 1
+
+    with FaultProxy(dataselect) as proxy:
+        proxy.always = counted
+        source = FdsnSource(quick(proxy.url, max_connections=2), network)
+        with ThreadPoolExecutor(6) as pool:
+            fetched = list(pool.map(lambda _: source.fetch([PB02], SPAN), range(12)))
+        source.close()
+    assert {f.outcome for f in fetched} == {"data"}
+    assert most <= 2
 
 
 def test_a_dead_server_is_one_clear_line(network):

@@ -1,0 +1,138 @@
+"""Station metadata from FDSN station services on loopback."""
+
+import gzip
+
+import pytest
+from werkzeug import Request, Response
+
+from geomon.config import Network, Region
+from geomon.errors import RequestRejected, SourceUnavailable
+from geomon.sources import fdsn
+from geomon.sources.fdsn import FdsnSource
+from geomon.sources.stationxml import write_stationxml
+from geomon.stations import Stations
+from tests.servers import free_port
+from tests.sources.conftest import SPAN, quick
+from tests.sources.test_stationxml import CHANNELS, channel
+
+PATH = "/fdsnws/station/1/query"
+NETWORK = Network(name="test", select=("CX.*", "IU.ANMO"))
+STATIONS = Stations.of(CHANNELS)
+
+
+def source_of(*urls: str, network: Network = NETWORK, **limits: object) -> FdsnSource:
+    return FdsnSource(quick(*urls, **limits), network)
+
+
+@pytest.fixture
+def url(httpserver) -> str:
+    return httpserver.url_for("").rstrip("/")
+
+
+def test_metadata_are_asked_once_and_kept(httpserver, url):
+    httpserver.expect_oneshot_request(PATH, method="POST").respond_with_data(
+        write_stationxml(STATIONS)
+    )
+    source = source_of(url)
+    assert source.stations(SPAN) == STATIONS
+    assert source.stations(SPAN) == STATIONS
+    [(request, _)] = httpserver.log
+    asked = request.get_data(as_text=True).splitlines()
+    assert asked[:3] == ["level=response", "format=xml", asked[2]]
+    assert "CX * * HH? 1950-01-01T00:00:00 2500-01-01T00:00:00" in asked
+    assert "IU ANMO * BH? 1950-01-01T00:00:00 2500-01-01T00:00:00" in asked
+    source.close()
+
+
+def test_only_what_the_configuration_selects_is_kept(httpserver, url):
+    others = (*CHANNELS, channel("CX.PB01..LHZ"), channel("XX.OTHER..HHZ"))
+    httpserver.expect_request(PATH).respond_with_data(write_stationxml(Stations.of(others)))
+    assert source_of(url).stations(SPAN) == STATIONS
+
+
+def test_packed_answers_are_read(httpserver, url):
+    packed = gzip.compress(write_stationxml(STATIONS))
+    httpserver.expect_request(PATH).respond_with_data(packed, headers={"Content-Encoding": "gzip"})
+    assert source_of(url).stations(SPAN) == STATIONS
+
+
+def test_a_service_that_stumbles_is_asked_again(httpserver, url):
+    for answer in (Response(status=503), Response("<html/>"), Response(status=500)):
+        httpserver.expect_ordered_request(PATH).respond_with_response(answer)
+    httpserver.expect_ordered_request(PATH).respond_with_data(write_stationxml(STATIONS))
+    assert source_of(url).stations(SPAN) == STATIONS
+    assert len(httpserver.log) == 4
+
+
+def test_what_several_centres_know_is_joined_and_the_silent_one_named(httpserver, url):
+    httpserver.expect_request(PATH).respond_with_data(write_stationxml(STATIONS))
+    stations = source_of(f"http://127.0.0.1:{free_port()}", url).stations(SPAN)
+    assert stations.channels == STATIONS.channels
+    assert any("refused" in line for line in stations.problems)
+
+
+def test_no_answer_is_one_clear_error():
+    address = f"127.0.0.1:{free_port()}"
+    with pytest.raises(SourceUnavailable, match=f"station service: {address}"):
+        source_of(f"http://{address}").stations(SPAN)
+
+
+def test_a_refusal_is_not_repeated(httpserver, url):
+    httpserver.expect_request(PATH).respond_with_data("no", status=403)
+    with pytest.raises(RequestRejected, match="HTTP 403"):
+        source_of(url).stations(SPAN)
+    assert len(httpserver.log) == 1
+
+
+def test_no_station_is_an_empty_answer_that_says_so(httpserver, url):
+    httpserver.expect_request(PATH).respond_with_data("", status=204)
+    stations = source_of(url).stations(SPAN)
+    assert stations.channels == ()
+    assert "no station matches" in stations.problems[0]
+
+
+def test_xml_that_is_cut_is_asked_for_again(httpserver, url):
+    whole = write_stationxml(STATIONS)
+    httpserver.expect_ordered_request(PATH).respond_with_data(whole[: len(whole) // 2])
+    httpserver.expect_ordered_request(PATH).respond_with_data(whole)
+    assert source_of(url).stations(SPAN) == STATIONS
+
+
+def test_xml_that_stays_unusable_is_one_clear_error(httpserver, url):
+    poisoned = write_stationxml(STATIONS).replace(b"?>", b'?><!DOCTYPE x [<!ENTITY e "x">]>', 1)
+    httpserver.expect_request(PATH).respond_with_data(poisoned)
+    with pytest.raises(SourceUnavailable, match="document type declaration"):
+        source_of(url).stations(SPAN)
+
+
+def test_a_centre_that_falls_silent_keeps_its_stations(httpserver, url, monkeypatch):
+    monkeypatch.setattr(fdsn, "_STATIONS_REFRESH_S", 0.0)
+    httpserver.expect_oneshot_request(PATH).respond_with_data(write_stationxml(STATIONS))
+    source = source_of(url, max_attempts=1)
+    assert source.stations(SPAN) == STATIONS
+    httpserver.expect_request(PATH).respond_with_data("", status=500)
+    again = source.stations(SPAN)
+    assert again.channels == STATIONS.channels
+    assert again.problems == (f"station service: {source.centres[0].host}: HTTP 500",)
+
+
+def test_an_endless_document_stops_at_the_limit(httpserver, url):
+    packed = gzip.compress(write_stationxml(STATIONS) + b" " * 8_000_000)
+    httpserver.expect_request(PATH).respond_with_data(packed, headers={"Content-Encoding": "gzip"})
+    with pytest.raises(RequestRejected, match="more than 4 MB"):
+        source_of(url).stations(SPAN)
+
+
+def test_a_region_across_the_dateline_is_asked_in_two_boxes(httpserver, url):
+    boxes: list[set[str]] = []
+
+    def answer(request: Request) -> Response:
+        boxes.append(set(request.get_data(as_text=True).splitlines()))
+        return Response(write_stationxml(STATIONS))
+
+    httpserver.expect_request(PATH).respond_with_handler(answer)
+    region = Region(west=170, south=-50, east=-170, north=-30)
+    source_of(url, network=Network(name="test", region=region)).stations(SPAN)
+    assert {"minlongitude=170.0", "maxlongitude=180.0", "minlatitude=-50.0"} <= boxes[0]
+    assert {"minlongitude=-180.0", "maxlongitude=-170.0", "maxlatitude=-30.0"} <= boxes[1]
+    assert any(line.startswith("* * * HH?") for line in boxes[0])
