@@ -114,7 +114,7 @@ def test_a_lock_that_stays_is_a_conflict(tmp_path: Path, monkeypatch) -> None:
 def _write_everything(url: str, order: int) -> None:
     """Put the same hour into a catalogue, in one of two orders."""
     catalog = Catalog.open(url)
-    events = many_events(24)
+    events = many_events(12)
     run = catalog.begin_run("locate")
     for stream_id in STREAMS[::order]:
         picks = [p for e in events for p in e.picks if p.seed_id.stream_id == stream_id]
@@ -126,8 +126,14 @@ def _write_everything(url: str, order: int) -> None:
     catalog.close()
 
 
-def test_two_processes_write_the_same_and_nothing_is_doubled(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_two_processes_write_the_same_and_nothing_is_doubled(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     url = f"sqlite:///{tmp_path}/catalog.sqlite"
+    if kind == "postgresql":
+        request.getfixturevalue("postgres_catalog")
+        url = request.getfixturevalue("postgres_url")
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=_write_everything, args=(url, order)) for order in (1, -1)]
     for process in processes:
@@ -136,10 +142,10 @@ def test_two_processes_write_the_same_and_nothing_is_doubled(tmp_path: Path) -> 
         process.join(60)
         assert process.exitcode == 0
     catalog = Catalog.open(url)
-    assert said(catalog.events()) == said(many_events(24))
+    assert said(catalog.events()) == said(many_events(12))
     rows = dump(catalog)
-    assert len(rows["event"]) == len(rows["event_revision"]) == len(rows["origin"]) == 24
-    assert len(rows["pick"]) == 24 * 12
+    assert len(rows["event"]) == len(rows["event_revision"]) == len(rows["origin"]) == 12
+    assert len(rows["pick"]) == 12 * 12
     assert len(rows["stream"]) == 12
     assert catalog.ledger.spans("locate", "network", HOUR) == [HOUR]
     catalog.close()
@@ -178,6 +184,12 @@ def test_a_writer_killed_at_any_moment_leaves_a_consistent_catalogue(tmp_path: P
         current = [row for row in rows["event_revision"] if row[4] is None]
         assert len(current) == len(rows["event"])
         catalog.close()
+
+
+def test_postgresql_gets_the_same_tables(open_postgres_catalog: Catalog) -> None:
+    with open_postgres_catalog.database.read() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, schema.metadata) == []
 
 
 def test_a_clock_that_jumps_back_does_not_disorder_history(catalog: Catalog, monkeypatch) -> None:

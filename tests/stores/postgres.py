@@ -1,0 +1,52 @@
+"""A real PostgreSQL server for the tests, on loopback, in a folder of its own."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def find_programs() -> Path | None:
+    """Return the folder of PostgreSQL's programs; None where it is not installed."""
+    for folder in (*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True),):
+        if (folder / "initdb").is_file():
+            return folder
+    found = shutil.which("initdb")
+    return None if found is None else Path(found).resolve().parent
+
+
+@contextmanager
+def server(programs: Path) -> Iterator[str]:
+    """Run a server; give the address of a database one can connect to."""
+    folder = Path(tempfile.mkdtemp(prefix="geomon-postgres-"))
+    user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
+    if user is not None:
+        shutil.chown(folder, user)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def run(*arguments: str) -> None:
+        subprocess.run(
+            [programs / arguments[0], *arguments[1:]],
+            check=True, user=user, cwd=folder, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    data = str(folder / "data")
+    options = (
+        f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
+        " -c fsync=off -c shared_buffers=32MB"
+    )
+    try:
+        run("initdb", "-D", data, "-U", "geomon", "-A", "trust", "-E", "UTF8", "--no-sync")
+        run("pg_ctl", "-D", data, "-l", str(folder / "log"), "-w", "-o", options, "start")
+        try:
+            yield f"postgresql://geomon@127.0.0.1:{port}/postgres"
+        finally:
+            run("pg_ctl", "-D", data, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
