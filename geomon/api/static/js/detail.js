@@ -33,9 +33,9 @@ function facts(p) {
   );
 }
 
-// A bar to the left for an early pick, to the right for a late one; full width is 1 s.
-function residualBar(residual) {
-  const length = Math.min(Math.abs(residual), 1) * 27;
+// A bar to the left for an early pick, to the right for a late one.
+function residualBar(residual, full) {
+  const length = Math.min(Math.abs(residual) / full, 1) * 27;
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "-27 0 54 9");
   svg.setAttribute("aria-hidden", "true");
@@ -49,7 +49,8 @@ function residualBar(residual) {
 
 function arrivalsTable(event, onHover) {
   const origin = Date.parse(event.properties.time);
-  const head = ["Station", "Phase", "Distance", "Azimuth", "Time", "Residual", "Probability", "Weight"];
+  const largest = Math.max(0.2, ...event.arrivals.map((a) => Math.abs(a.residual_s ?? 0)));
+  const head = ["Station", "Phase", "Distance", "Azimuth", "Time", "Residual, s", "Prob.", "Weight"];
   const rows = event.arrivals.map((a) => {
     const station = `${a.network}.${a.station}`;
     return el(
@@ -60,7 +61,7 @@ function arrivalsTable(event, onHover) {
       el("td", {}, `${fixed(a.distance_km, 1)} km`),
       el("td", {}, `${fixed(a.azimuth_deg, 0)}°`),
       el("td", { title: `${a.time}, ± ${fixed(a.uncertainty_s, 2)} s` }, `${((Date.parse(a.time) - origin) / 1000).toFixed(2)} s`),
-      el("td", {}, el("span", { class: "residual" }, a.residual_s === null ? "" : residualBar(a.residual_s), signed(a.residual_s))),
+      el("td", {}, el("span", { class: "residual" }, a.residual_s === null ? "" : residualBar(a.residual_s, largest), signed(a.residual_s))),
       el("td", {}, a.evaluation_mode === "manual" ? "manual" : fixed(a.probability, 2)),
       el("td", {}, fixed(a.weight, 2)),
     );
@@ -120,6 +121,7 @@ export class DetailPanel {
         const event = await getEvent(id, signal);
         this.box.replaceChildren(...this.content(event));
         this.box.scrollTop = 0;
+        this.box.focus({ preventScroll: true });
         this.event = event;
       }
       await this.loadRecords(id, component, signal);

@@ -54,10 +54,11 @@ async function load() {
     data.byId = new Map(events.map((event) => [event.id, event]));
     notice("");
   } catch (error) {
-    if (error.name === "AbortError") return;
+    if (error.name === "AbortError") return false;
     notice(`The catalogue cannot be read: ${error.message}`);
-    throw error;
+    return false;
   }
+  return true;
 }
 
 const bigEnough = (event) => state.minMagnitude === null || (event.mag !== null && event.mag >= state.minMagnitude);
@@ -78,11 +79,19 @@ function show() {
 function showView() {
   if (!data.limits) return;
   data.inView = map.inView(data.shown);
+  showList();
+  $("summary").replaceChildren(summarise(data.inView, data.shown.length), watchLine());
+  timePlot.show({ events: data.inView, span: data.limits, deepest: data.deepest, coverage: data.coverage });
+  showSection();
+}
+
+function showList() {
   const ordered = state.sort === "time" ? data.inView : [...data.inView].sort((a, b) => (b.mag ?? -9) - (a.mag ?? -9) || b.time - a.time);
   list.show(ordered, data.colour, nothing());
   list.select(state.event, false);
-  $("summary").replaceChildren(summarise(data.inView, data.shown.length), watchLine());
-  timePlot.show({ events: data.inView, span: data.limits, deepest: data.deepest, coverage: data.coverage });
+}
+
+function showSection() {
   depthPlot.show({ events: data.inView, stations: data.stations, deepest: data.deepest, bounds: map.bounds(), axis: state.axis });
 }
 
@@ -217,6 +226,7 @@ function showEvent() {
   map.map.resize();
   if (!open) {
     detail.close();
+    $("list").focus({ preventScroll: true });
     return;
   }
   const known = data.byId.get(state.event);
@@ -259,13 +269,15 @@ async function refresh() {
   const before = data.status.catalog_version;
   const status = await getStatus().catch(() => null);
   if (!status || (status.catalog_version === before && status.last_data === data.status.last_data)) return;
-  await load();
-  show();
+  if (await load()) show();
 }
 
 async function start() {
   const select = (id) => update({ event: id });
-  await load();
+  if (!(await load())) {
+    setTimeout(() => location.reload(), REFRESH_MS);
+    return;
+  }
   list = new EventList($("list"), $("list-inner"), { onSelect: select, onHover: light });
   timePlot = new TimePlot($("time-plot"), { onSelect: select, onHover: light, onZoom: (limits) => update({ span: limits }) });
   depthPlot = new DepthPlot($("depth-plot"), { onSelect: select, onHover: light });
@@ -289,8 +301,11 @@ async function start() {
   show();
   if (state.event) showEvent();
   onChange(async (changed) => {
-    if (changed.has("span")) await load();
-    if (["span", "minMagnitude", "sort", "axis"].some((key) => changed.has(key))) show();
+    if (changed.has("span") && !(await load())) return;
+    if (changed.has("span") || changed.has("minMagnitude")) show();
+    else showBar();
+    if (changed.has("sort")) showList();
+    if (changed.has("axis")) showSection();
     if (changed.has("event") || (changed.has("component") && state.event)) showEvent();
   });
   whenThemeChanges(() => {
@@ -299,6 +314,7 @@ async function start() {
     detail.records?.draw();
   });
   setInterval(refresh, REFRESH_MS);
+  document.addEventListener("visibilitychange", refresh);
   await map.ready;
   document.documentElement.dataset.ready = "true";
 }

@@ -153,14 +153,23 @@ export class EventMap {
       this.onMove(this);
     });
     const nearest = (point, layers, slack = 4) => map.queryRenderedFeatures([[point.x - slack, point.y - slack], [point.x + slack, point.y + slack]], { layers })[0];
-    map.on("mousemove", (e) => {
+    const hover = (e) => {
       const event = nearest(e.point, ["events"], 2);
       const station = event ? null : nearest(e.point, ["stations"], 2);
       map.getCanvas().style.cursor = event ? "pointer" : "";
       this.onHover(event ? event.properties.id : null, e.originalEvent);
       this.onStation(station ? station.properties.id : null, e.originalEvent);
+    };
+    let latest = null; // a pointer moves more often than the screen changes
+    map.on("mousemove", (e) => {
+      if (!latest) requestAnimationFrame(() => {
+        if (latest) hover(latest);
+        latest = null;
+      });
+      latest = e;
     });
     map.on("mouseout", () => {
+      latest = null;
       this.onHover(null);
       this.onStation(null);
     });
@@ -203,6 +212,7 @@ export class EventMap {
     for (let i = Math.ceil(south / step); i * step <= north; i += 1) {
       const y = i * step;
       line([[west, y], [east, y]]);
+      if (this.map.project([west, y]).y < 34) continue; // the corner belongs to the meridians
       label([west, y], `${Math.abs(y).toFixed(decimals)}°${Math.abs(y) < 1e-9 ? "" : y < 0 ? "S" : "N"}`, "bottom-left", [0.4, -0.2]);
     }
     this.map.getSource("graticule").setData(collection(features));

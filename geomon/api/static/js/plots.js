@@ -33,14 +33,20 @@ export function prepare(canvas) {
   return { pen, width, height };
 }
 
-// A plot of events as circles: hovering lights the nearest, a click selects it.
+const MANY = 4000; // from here on circles are drawn colour by colour, without an outline
+const SHADES = 32;
+
+// A plot of events as circles: hovering lights the nearest, a click selects it. What does not
+// change with the pointer is drawn once, on a canvas of its own.
 class EventPlot {
   constructor(canvas, { onSelect, onHover }) {
     Object.assign(this, { canvas, onSelect, onHover });
     this.events = [];
     this.points = [];
+    this.byId = new Map();
     this.lit = null;
     this.selected = null;
+    this.base = document.createElement("canvas");
     new ResizeObserver(() => this.draw()).observe(canvas);
     canvas.addEventListener("pointermove", (e) => this.hover(e));
     canvas.addEventListener("pointerleave", () => this.onHover(null));
@@ -60,6 +66,7 @@ class EventPlot {
     let best = null;
     let least = 14;
     for (const point of this.points) {
+      if (Math.abs(point.x - x) > 40 || Math.abs(point.y - y) > 40) continue;
       const distance = Math.hypot(point.x - x, point.y - y) - Math.min(point.r, 8);
       if (distance < least) [best, least] = [point, distance];
     }
@@ -75,37 +82,85 @@ class EventPlot {
   light(id) {
     if (id === this.lit) return;
     this.lit = id;
-    this.draw();
+    this.overlay();
   }
 
   select(id) {
     this.selected = id;
-    this.draw();
+    this.overlay();
   }
 
-  circles(pen, shrink = 1) {
-    const colour = depthScale(this.deepest);
-    const ordered = [...this.points].sort((a, b) => b.r - a.r);
-    pen.lineWidth = 0.7;
-    pen.strokeStyle = css("panel");
-    for (const point of ordered) {
-      pen.globalAlpha = 0.82;
-      pen.fillStyle = colour(point.event.depth);
-      pen.beginPath();
-      pen.arc(point.x, point.y, point.r * shrink, 0, 2 * Math.PI);
-      pen.fill();
-      pen.stroke();
-    }
-    pen.globalAlpha = 1;
+  place(points) {
+    this.points = points;
+    this.byId = new Map(points.map((point) => [point.event.id, point]));
+  }
+
+  // Draws everything again: after new events, a new size or new colours.
+  draw() {
+    const { pen, width, height } = prepare(this.canvas);
+    this.static(pen, width, height);
+    this.base.width = this.canvas.width;
+    this.base.height = this.canvas.height;
+    if (this.base.width && this.base.height) this.base.getContext("2d").drawImage(this.canvas, 0, 0);
+    this.overlay();
+  }
+
+  // Draws only what follows the pointer.
+  overlay() {
+    if (!this.base.width || !this.base.height) return;
+    const pen = this.canvas.getContext("2d");
+    pen.save();
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    pen.drawImage(this.base, 0, 0);
+    pen.restore();
     for (const [id, stroke, extra] of [[this.selected, css("accent"), 3.5], [this.lit, css("ink"), 1.5]]) {
-      const point = id && this.points.find((p) => p.event.id === id);
+      const point = this.byId.get(id);
       if (!point) continue;
       pen.strokeStyle = stroke;
       pen.lineWidth = 2;
       pen.beginPath();
-      pen.arc(point.x, point.y, point.r * shrink + extra, 0, 2 * Math.PI);
+      pen.arc(point.x, point.y, point.r + extra, 0, 2 * Math.PI);
       pen.stroke();
     }
+  }
+
+  circles(pen) {
+    const colour = depthScale(this.deepest);
+    pen.globalAlpha = 0.82;
+    if (this.points.length > MANY) this.manyCircles(pen, colour);
+    else {
+      pen.lineWidth = 0.7;
+      pen.strokeStyle = css("panel");
+      for (const point of [...this.points].sort((a, b) => b.r - a.r)) {
+        pen.fillStyle = colour(point.event.depth);
+        pen.beginPath();
+        pen.arc(point.x, point.y, point.r, 0, 2 * Math.PI);
+        pen.fill();
+        pen.stroke();
+      }
+    }
+    pen.globalAlpha = 1;
+  }
+
+  manyCircles(pen, colour) {
+    const shades = Array.from({ length: SHADES + 1 }, () => []);
+    for (const point of this.points) {
+      const depth = point.event.depth ?? 0;
+      shades[Math.round(Math.min(Math.max(depth / this.deepest, 0), 1) * SHADES)].push(point);
+    }
+    shades.forEach((points, i) => {
+      pen.fillStyle = colour((i / SHADES) * this.deepest);
+      pen.beginPath();
+      for (const { x, y, r } of points) {
+        if (r < 3.5) pen.rect(x - r * 0.8, y - r * 0.8, r * 1.6, r * 1.6);
+        else {
+          pen.moveTo(x + r, y);
+          pen.arc(x, y, r, 0, 2 * Math.PI);
+        }
+      }
+      pen.fill();
+    });
   }
 }
 
@@ -141,14 +196,14 @@ export class TimePlot extends EventPlot {
       if (!this.brush) return;
       this.brush[1] = Math.min(Math.max(this.position(e)[0], this.left), this.right);
       this.dragged = Math.abs(this.brush[1] - this.brush[0]) > 5;
-      this.draw();
+      this.overlay();
     });
     addEventListener("pointerup", () => {
       if (!this.brush) return;
       const [a, b] = [...this.brush].sort((p, q) => p - q).map((x) => this.time(x));
       const zoomed = this.dragged;
       this.brush = null;
-      this.draw();
+      this.overlay();
       if (zoomed) handlers.onZoom([a, b]);
     });
   }
@@ -166,11 +221,20 @@ export class TimePlot extends EventPlot {
     return this.span[0] + ((x - this.left) / (this.right - this.left)) * (this.span[1] - this.span[0]);
   }
 
-  draw() {
-    const { pen, width, height } = prepare(this.canvas);
-    Object.assign(this, { left: 42, right: width - 16 });
+  overlay() {
+    super.overlay();
+    if (!this.brush || !this.dragged) return;
+    const pen = this.canvas.getContext("2d");
+    pen.fillStyle = css("accent");
+    pen.globalAlpha = 0.14;
+    pen.fillRect(Math.min(...this.brush), 10, Math.abs(this.brush[1] - this.brush[0]), this.bottom - 10);
+    pen.globalAlpha = 1;
+  }
+
+  static(pen, width, height) {
     const top = 10;
     const bottom = height - 30;
+    Object.assign(this, { left: 42, right: width - 16, bottom });
     if (bottom <= top || this.right <= this.left) return;
     const magnitudes = this.events.filter((e) => e.mag !== null).map((e) => e.mag);
     const low = magnitudes.length ? Math.floor(magnitudes.reduce((a, b) => Math.min(a, b)) * 2 - 0.4) / 2 : 0;
@@ -189,7 +253,7 @@ export class TimePlot extends EventPlot {
       pen.fillText(m.toFixed(1).replace("-", "−"), this.left - 9, y(m));
     }
     this.timeAxis(pen, bottom);
-    this.points = this.events.map((event) => ({ event, x: this.x(event.time), y: y(event.mag ?? low), r: radius(event.mag) * 0.8 }));
+    this.place(this.events.map((event) => ({ event, x: this.x(event.time), y: y(event.mag ?? low), r: radius(event.mag) * 0.8 })));
     if (this.points.length <= 400) {
       pen.globalAlpha = 0.35;
       pen.strokeStyle = css("faint");
@@ -202,12 +266,6 @@ export class TimePlot extends EventPlot {
       pen.globalAlpha = 1;
     }
     this.circles(pen);
-    if (this.brush && this.dragged) {
-      pen.fillStyle = css("accent");
-      pen.globalAlpha = 0.14;
-      pen.fillRect(Math.min(...this.brush), top, Math.abs(this.brush[1] - this.brush[0]), bottom - top);
-      pen.globalAlpha = 1;
-    }
   }
 
   // Hatched where too few stations watched to find an event; along the axis a bar as high as the share of stations watching.
@@ -262,8 +320,7 @@ export class DepthPlot extends EventPlot {
     this.draw();
   }
 
-  draw() {
-    const { pen, width, height } = prepare(this.canvas);
+  static(pen, width, height) {
     const left = 42;
     const right = width - 16;
     const top = 18;
@@ -271,7 +328,7 @@ export class DepthPlot extends EventPlot {
     if (bottom <= top || right <= left || !this.deepest) return;
     const along = this.axis === "longitude";
     const [low, high] = along ? [this.bounds.west, this.bounds.east] : [this.bounds.south, this.bounds.north];
-    const place = (item) => {
+    const across = (item) => {
       let value = along ? item.longitude : item.latitude;
       if (along) while (value < low) value += 360;
       return left + ((value - low) / (high - low)) * (right - left);
@@ -304,7 +361,7 @@ export class DepthPlot extends EventPlot {
     pen.rect(left - 6, 0, right - left + 12, bottom + 6);
     pen.clip();
     for (const station of this.stations) {
-      const x = place(station);
+      const x = across(station);
       if (x < left || x > right) continue;
       pen.fillStyle = css(station.health === "good" ? "good" : station.health === "partial" ? "partial" : "silent");
       pen.beginPath();
@@ -313,7 +370,7 @@ export class DepthPlot extends EventPlot {
       pen.lineTo(x - 4, top - 2);
       pen.fill();
     }
-    this.points = this.events.map((event) => ({ event, x: place(event), y: y(event.depth ?? 0), r: radius(event.mag) * 0.8 }));
+    this.place(this.events.map((event) => ({ event, x: across(event), y: y(event.depth ?? 0), r: radius(event.mag) * 0.8 })));
     if (this.points.length <= 300) {
       pen.strokeStyle = css("faint");
       pen.globalAlpha = 0.55;

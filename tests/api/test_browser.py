@@ -1,0 +1,193 @@
+"""The page as a person sees it, in a real browser.
+
+Needs Debian's ``chromium`` (or ``GEOMON_CHROMIUM`` naming another one) and the ``playwright``
+package, which drives it; the tests are skipped where either is absent.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from geomon.api.app import create_app
+from geomon.services.workspace import Workspace, workspace
+from tests.api.conftest import serving
+from tests.api.network import SPAN, bare_event, make_config
+
+pytest.importorskip("playwright", reason="needs the playwright package to drive a browser")
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = os.environ.get("GEOMON_CHROMIUM") or shutil.which("chromium")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs a Chromium browser (Debian's package chromium)"
+)
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--enable-unsafe-swiftshader", "--use-gl=angle", "--use-angle=swiftshader",
+]  # fmt: skip
+TIMEOUT_MS = 90_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """One open page, with what it asked for and complained about."""
+
+    def __init__(self, browser: Browser, address: str, **options: Any) -> None:
+        self.address = address
+        self.context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(TIMEOUT_MS)
+        self.outside: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", self._note_request)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._note_console)
+
+    def _note_request(self, request: Any) -> None:
+        if not request.url.startswith((self.address, "data:", "blob:")):
+            self.outside.append(request.url)
+
+    def _note_console(self, message: Any) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def open(self, state: str = "") -> Page:
+        self.page.goto(f"{self.address}/{state}")
+        self.page.wait_for_selector("html[data-ready=true]", state="attached")
+        return self.page
+
+
+@pytest.fixture
+def visit(browser: Browser, server: str) -> Iterator[Visit]:
+    visit = Visit(browser, server)
+    yield visit
+    visit.context.close()
+    assert visit.outside == []
+    assert visit.complaints == []
+
+
+def n_shown(page: Page) -> int:
+    found = re.match(r"\s*([\d\s]+)", page.inner_text("#summary .big"))
+    assert found
+    return int(re.sub(r"\s", "", found.group(1)))
+
+
+def test_the_page_shows_events_and_opens_one(visit: Visit, space: Workspace):
+    page = visit.open()
+    assert page.title() == "Test swarm · geomon"
+    events = space.catalog.events(order_by="-magnitude")
+    assert n_shown(page) == len(events)
+    assert page.locator("#map canvas").count() == 1
+    assert "GM03" not in page.inner_text("#summary")
+    page.click("[data-sort=magnitude]")
+    row = page.locator(".row").first
+    assert f"{events[0].preferred_magnitude.value:.1f}" in row.inner_text()
+    row.click()
+    page.wait_for_selector(".records canvas")
+    page.wait_for_function(
+        "() => document.querySelector('.records canvas').height > 200", polling=100
+    )
+    assert page.locator(".detail table").first.locator("tbody tr").count() == len(
+        events[0].arrivals
+    )
+    assert page.inner_text(".detail h2").startswith("ML")
+    assert f"event={events[0].event_id}" in page.url
+    page.click(".detail .switch button:text-is('N')")
+    page.wait_for_selector(".detail .switch button:text-is('N')[aria-pressed=true]")
+    assert "component=N" in page.url
+    page.keyboard.press("j")
+    page.wait_for_function(f"() => !location.hash.includes('{events[0].event_id}')", polling=100)
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#detail", state="hidden")
+
+
+def test_an_address_brings_back_the_view(visit: Visit, space: Workspace):
+    [largest, *_] = space.catalog.events(order_by="-magnitude")
+    place = f"{largest.preferred_origin.latitude + 5:.3f}/{largest.preferred_origin.longitude:.3f}"
+    page = visit.open(f"#sort=magnitude&section=latitude&map=9.00/{place}")
+    assert page.get_attribute("[data-sort=magnitude]", "aria-pressed") == "true"
+    assert page.get_attribute("[data-axis=latitude]", "aria-pressed") == "true"
+    assert "No events in this part of the map" in page.inner_text("#list")
+    page.click("#list .quiet")
+    page.wait_for_selector(".row")
+    assert n_shown(page) == len(space.catalog.events())
+
+
+def test_no_data_is_told_from_no_events(visit: Visit):
+    page = visit.open("#from=2020-01-01T00:00:00&to=2020-01-02T00:00:00")
+    assert "No data" in page.inner_text("#list")
+    assert "Not watched" in page.inner_text("#summary")
+    page.fill("#from", "2024-03-05 06:11:58")
+    page.fill("#to", "2024-03-05 06:12:00")
+    page.press("#to", "Enter")
+    page.wait_for_selector("text=not been processed yet")
+    page.click("[data-span='24h']")
+    page.wait_for_selector(".row")
+    page.fill("#min-magnitude", "8")
+    page.wait_for_selector("text=No events this large")
+
+
+def test_dragging_over_the_time_plot_zooms(visit: Visit):
+    page = visit.open()
+    before = n_shown(page)
+    box = page.locator("#time-plot").bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.5, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.7, y)
+    page.mouse.up()
+    page.wait_for_selector("#zoom-out:visible")
+    assert "from=2024-03-05T06:" in page.url
+    assert 0 < n_shown(page) < before
+    page.click("#zoom-out")
+    page.wait_for_selector("#zoom-out", state="hidden")
+
+
+def test_a_phone_in_the_dark(browser: Browser, server: str):
+    visit = Visit(browser, server, color_scheme="dark", device_scale_factor=2, has_touch=True)
+    visit.page.set_viewport_size({"width": 390, "height": 844})
+    page = visit.open()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert max(int(part) for part in re.findall(r"\d+", colour)) < 60
+    page.locator(".row").first.tap()
+    page.wait_for_selector(".records canvas")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    visit.context.close()
+    assert visit.outside == []
+    assert visit.complaints == []
+
+
+def test_a_new_event_appears_by_itself(browser: Browser, tmp_path):
+    space = workspace(make_config(tmp_path))
+    run = space.catalog.begin_run("locate")
+    first = [bare_event(5, 46.0, 7.5, 5.0, 1.0), bare_event(60, 46.05, 7.55, 7.0, None)]
+    space.catalog.replace_events(SPAN, first, run)
+    with serving(create_app(space.config)) as address:
+        visit = Visit(browser, address)
+        page = visit.open("#span=all")
+        assert n_shown(page) == 2
+        later = bare_event(90, 46.02, 7.52, 6.0, 2.0)
+        assert later.preferred_origin.time == SPAN.start + timedelta(seconds=90)
+        space.catalog.replace_events(SPAN, [*first, later], run)
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        page.wait_for_function(
+            "() => document.querySelector('#summary .big').textContent.startsWith('3')", polling=100
+        )
+        visit.context.close()
+    assert visit.outside == []
+    assert visit.complaints == []
