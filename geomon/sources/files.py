@@ -4,10 +4,12 @@ import hashlib
 import logging
 import mmap
 import os
+import stat
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from geomon.config import FilesSource as Settings
 from geomon.config import Network
@@ -25,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _BLOCK_BYTES = 1 << 20
 _PROBE_BYTES = 1 << 16
+_IN_MEMORY_BYTES = 1 << 28  # a mapped file that shrinks would end the process
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +165,31 @@ def _files_below(paths: Sequence[Path]) -> Iterator[tuple[Path, os.stat_result]]
     """Yield every regular file once, in order; hidden ones are left alone."""
     seen: set[Path] = set()
     for top in paths:
-        found = [top] if top.is_file() else sorted(p for p in top.rglob("*") if p.is_file())
-        for path in found:
-            if path in seen or (path != top and path.name.startswith(".")):
+        for path in [top] if top.is_file() else _names_below(top):
+            if path in seen:
                 continue
             seen.add(path)
             try:
-                yield path, path.stat()
+                state = path.stat()
             except OSError as error:
                 logger.warning("%s: %s", path, error.strerror)
+                continue
+            if stat.S_ISREG(state.st_mode):
+                yield path, state
+
+
+def _names_below(top: Path) -> Iterator[Path]:
+    """Yield what is in a folder, in order; links are followed, but none in a circle."""
+    visited: set[tuple[int, int]] = set()
+    for folder, folders, names in os.walk(top, followlinks=True):
+        state = Path(folder).stat()
+        here = (state.st_dev, state.st_ino)
+        if here in visited:
+            folders.clear()
+            continue
+        visited.add(here)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
 def _scan_file(path: Path, state: os.stat_result) -> _File:
@@ -181,11 +200,8 @@ def _scan_file(path: Path, state: os.stat_result) -> _File:
         with path.open("rb") as file:
             if HEADER.search(file.read(_PROBE_BYTES)) is None:
                 return empty
-            with (
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-                memoryview(content) as view,
-            ):
-                found = scan(view)
+            file.seek(0)
+            found = scan(file.read()) if state.st_size <= _IN_MEMORY_BYTES else _scan_large(file)
     except (OSError, ValueError) as error:
         logger.warning("%s: cannot be read: %s", path, error)
         return _File(state.st_size, state.st_mtime_ns, problem=f"{path}: cannot be read: {error}")
@@ -197,6 +213,14 @@ def _scan_file(path: Path, state: os.stat_result) -> _File:
         logger.warning("%s", problem)
     blocks = tuple(_blocks(found, path, state.st_size))
     return _File(state.st_size, state.st_mtime_ns, blocks, problem)
+
+
+def _scan_large(file: BinaryIO) -> Scan:
+    with (
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        memoryview(content) as view,
+    ):
+        return scan(view)
 
 
 def _summary(found: Scan) -> str:

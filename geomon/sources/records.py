@@ -14,10 +14,12 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+import numpy as np
 import pymseed
 
 from geomon.errors import DataError
 from geomon.ids import SeedId
+from geomon.sources.alike import alike_headers
 from geomon.times import NS_PER_S, TimeSpan, parse_time
 
 type Buffer = bytes | bytearray | memoryview
@@ -25,7 +27,10 @@ type Buffer = bytes | bytearray | memoryview
 HEADER = re.compile(rb"[0-9 \0]{6}[DRQM][ \0][\x20-\x7e]{12}|MS\x03")
 SIGNATURE_BYTES = 20  # enough of a record for HEADER to match
 
+_V2_FIXED_BYTES = 48
 _V3_FIXED_BYTES = 40
+_V3_FIRST_BYTE = ord("M")
+_MIN_ROWS, _MAX_ROWS = 64, 4096  # headers looked at together
 _LONGEST_V2 = 1 << 17
 _LONGEST_V3 = 1 << 24
 _EARLIEST_NS = parse_time("1950-01-01")
@@ -102,6 +107,7 @@ class _Scanner:
         self.latest_ns = latest_ns
         self.found = Scan()
         self.names: dict[str, SeedId | None] = {}
+        self.n_rows = _MIN_ROWS
 
     def run(self) -> Scan:
         position = 0
@@ -111,8 +117,45 @@ class _Scanner:
                 self.found.n_junk_bytes += following - position
                 position = following
             else:
-                position = self._take(position)
+                position = self._take_alike(self._take(position))
         return self.found
+
+    def _take_alike(self, position: int) -> int:
+        """Take the records that continue, in every respect, the one just taken; return the rest."""
+        if not self.found.records:
+            return position
+        last = self.found.records[-1]
+        if last.offset + last.length != position or not self._repeats(last, 2):
+            return position
+        starts, counts = alike_headers(self.buffer, last.offset, last.length, self.n_rows)
+        ends = starts + np.rint(counts * (NS_PER_S / last.sampling_rate_hz)).astype(np.int64)
+        room = (last.length - _V2_FIXED_BYTES) / 4 * _SAMPLES_PER_WORD[last.encoding]
+        is_sound = (counts > 0) & (counts <= room) & (starts >= _EARLIEST_NS)
+        if self.span is not None:
+            is_sound &= (ends > self.span.start_ns) & (starts < self.span.end_ns)
+        if self.latest_ns is not None:
+            is_sound &= ends <= self.latest_ns
+        n_sound = int(np.argmin(is_sound)) if not is_sound.all() else len(is_sound)
+        full = len(starts) == self.n_rows - 1
+        self.n_rows = min(4 * self.n_rows, _MAX_ROWS) if full else _MIN_ROWS
+        taken = zip(starts[1:n_sound].tolist(), counts[1:n_sound].tolist(), strict=True)
+        for start_ns, n_samples in taken:
+            self.found.records.append(
+                Record(
+                    last.seed_id, start_ns, last.sampling_rate_hz, n_samples, last.encoding,
+                    position, last.length, last.resolution_ns, last.has_checksum,
+                )
+            )  # fmt: skip
+            position += last.length
+        return position
+
+    def _repeats(self, last: Record, times: int) -> bool:
+        """Tell whether the next miniSEED 2 records name the channel of the one just taken."""
+        name = self.buffer[last.offset + 6 : last.offset + 20]
+        return self.buffer[last.offset] != _V3_FIRST_BYTE and all(
+            self.buffer[at + 6 : at + 20] == name
+            for at in range(last.offset + last.length, self.size, last.length)[:times]
+        )
 
     def _next_header(self, position: int) -> int:
         match = HEADER.search(self.buffer, position)

@@ -336,6 +336,37 @@ def test_33_records_in_the_future_are_refused_and_the_rest_kept(proxy, source):
     assert any("in the future" in line for line in fetched.problems)
 
 
+HEADS = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nMS\x03",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\nabc",
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\nabc",
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nnot gzip",
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: \xff\xfe\r\n\r\nabc",
+    b"HTTP/1.1 200 \xff\xfe\r\nContent-Type: text/x; charset=\xff\r\n\r\nabc",
+    b"HTTP/1.1 999 Strange\r\n\r\n",
+    b"HTTP/1.1 301 Moved\r\nLocation: \xff\xfe://\r\n\r\n",
+    b"HTTP/1.1 429 Slow\r\nRetry-After: soon\r\n\r\n",
+    b"HTTP/1.1 503 Slow\r\nRetry-After: -7\r\n\r\n",
+    b"HTTP/1.1 400 Bad\r\n\r\n\xff\xfe\x00",
+    b"HTTP/1.1 100 Continue\r\n\r\n" * 3,
+    b"HTTP/9.9 200 OK\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000 + b"\r\n",
+]
+
+
+@pytest.mark.parametrize("head", HEADS, ids=range(len(HEADS)))
+def test_02_no_answer_however_strange_makes_it_raise(proxy, network, head):
+    source = FdsnSource(quick(proxy.url, max_attempts=1), network)
+    proxy.always = lambda exchange: exchange.send(head)
+    fetched = source.fetch([PB02], SPAN)
+    source.close()
+    assert fetched.outcome not in ("data", "nodata")
+    assert fetched.segments == ()
+    assert all("\n" not in line for line in fetched.problems)
+
+
 def test_60_when_several_stations_lie_in_the_future_it_is_our_clock(proxy, source, caplog):
     start_ns = START_NS + 40 * 365 * 86_400 * NS_PER_S
     ahead = [

@@ -1,5 +1,7 @@
 """Folders of miniSEED files."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,19 @@ def test_a_file_that_appears_later_is_found(tmp_path, network):
     assert source.fetch([PB02], SPAN).outcome == "nodata"
     (tmp_path / "late").write_bytes(encode([RECORDINGS[PB02]]))
     assert source.fetch([PB02], SPAN).outcome == "data"
+
+
+def test_links_are_followed_once_and_hidden_files_left_alone(tmp_path, network):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "day").write_bytes(encode([RECORDINGS[PB02]]))
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "year").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "circle").symlink_to(top)
+    (top / ".hidden").write_bytes(encode([RECORDINGS[PB01[0]]]))
+    (top / "dangling").symlink_to(tmp_path / "nothing")
+    os.mkfifo(top / "pipe")
+    assert list(source_of(top, network).spans()) == [PB02]
 
 
 def test_a_damaged_file_is_read_around_the_damage_and_named(tmp_path, network):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from geomon.errors import WaveformError
 from geomon.ids import SeedId
+from geomon.sources import records
 from geomon.sources.miniseed import Decoded, decode, encode
 from geomon.sources.records import scan
 from geomon.times import NS_PER_S, TimeSpan, parse_time
@@ -139,13 +140,13 @@ def test_a_clock_step_beyond_the_resolution_begins_a_new_time_line(version, step
 
 def test_a_drifting_clock_mistimes_no_sample_by_more_than_the_resolution():
     """libmseed's own merging mistimes samples by up to half a period here."""
-    records, truth = [], []
+    written, truth = [], []
     for k in range(200):
         start_ns = START_NS + k * (NS_PER_S + 30_000)
         part = segment(noise(100, k), start_ns)
-        records.append(encode([part]))
+        written.append(encode([part]))
         truth.append(part)
-    decoded = decode(b"".join(records))
+    decoded = decode(b"".join(written))
     times = np.concatenate(
         [[s.time_ns(i) for i in range(s.samples.size)] for s in decoded.segments]
     )
@@ -157,8 +158,8 @@ def test_a_drifting_clock_mistimes_no_sample_by_more_than_the_resolution():
 def test_duplicates_count_once_and_order_does_not_matter():
     whole = segment(noise(20_000))
     content = encode([whole], format_version=2, record_length=512)
-    records = [content[i : i + RECORD] for i in range(0, len(content), RECORD)]
-    doubled = records + records[5:30]
+    written = [content[i : i + RECORD] for i in range(0, len(content), RECORD)]
+    doubled = written + written[5:30]
     random.Random(2).shuffle(doubled)
     decoded = decode(b"".join(doubled))
     assert_same(decoded, whole)
@@ -285,6 +286,28 @@ def test_no_damage_makes_it_raise_and_steim_and_crc_invent_nothing(case):
         assert sound or name == "steim-v2"
 
 
+LONG = b"".join(
+    encode([recording(Z, n_samples=90_000)], format_version=2, record_length=length)
+    for length in (512, 256)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_headers_read_as_columns_are_those_read_one_by_one(data):
+    content = bytearray(LONG)
+    for _ in range(data.draw(st.integers(0, 8))):
+        at = data.draw(st.integers(0, len(content) - 1)) // 256 * 256
+        at += data.draw(st.integers(0, 70))
+        content[at % len(content)] = data.draw(st.integers(0, 255))
+    span = TimeSpan(START_NS, START_NS + 700 * NS_PER_S)
+    columns = scan(bytes(content), span=span, latest_ns=span.end_ns)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records._Scanner, "_take_alike", lambda _, position: position)
+        one_by_one = scan(bytes(content), span=span, latest_ns=span.end_ns)
+    assert columns == one_by_one
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=3_000), st.integers(0, 2_000))
 def test_arbitrary_bytes_around_a_record_lose_it_never(junk, cut):
@@ -299,11 +322,11 @@ def test_arbitrary_bytes_around_a_record_lose_it_never(junk, cut):
 def test_at_least_96_percent_of_what_is_undamaged_is_kept(name, damage):
     """Ten hits on 40 records: what the hits did not touch is kept."""
     content = bytearray(CONTENTS[name])
-    records = scan(CONTENTS[name]).records
+    sound = scan(CONTENTS[name]).records
     rng = random.Random(5)
-    hit = sorted(rng.sample(range(len(records)), 10), reverse=True)
+    hit = sorted(rng.sample(range(len(sound)), 10), reverse=True)
     for index in hit:
-        record = records[index]
+        record = sound[index]
         at = record.offset + rng.randrange(64, record.length - 64)
         if damage == "flip":
             content[at] ^= 1 << rng.randrange(8)
@@ -314,7 +337,7 @@ def test_at_least_96_percent_of_what_is_undamaged_is_kept(name, damage):
         else:
             block = bytes(40) if damage == "zero" else rng.randbytes(40)
             content[at : at + 40] = block
-    untouched = sum(r.n_samples for i, r in enumerate(records) if i not in hit)
+    untouched = sum(r.n_samples for i, r in enumerate(sound) if i not in hit)
     kept = sum(part.samples.size for part in decode(bytes(content)).segments)
     assert kept >= 0.96 * untouched
 
