@@ -115,8 +115,12 @@ class Archive:
             if not create:
                 msg = f"{url}: no archive there"
                 raise StoreError(msg)
-            root.mkdir(parents=True, exist_ok=True)
-            folder.put_if_absent("zarr.json", expected)
+            try:
+                root.mkdir(parents=True, exist_ok=True)
+                folder.put_if_absent("zarr.json", expected)
+            except OSError as error:
+                msg = f"{url}: no archive can be made there: {error.strerror}"
+                raise StoreError(msg) from error
         elif found != expected:
             msg = f"{url}: not an archive of format {FORMAT}"
             raise StoreError(msg)

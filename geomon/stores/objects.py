@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from geomon.errors import StoreError
+
 _WRITING = ".writing"
 _MAX_PARTS = 1024  # IOV_MAX of Linux
 
@@ -68,14 +70,25 @@ class Slot:
         self.is_replaced = False
 
     def replace(self, parts: Sequence[bytes]) -> None:
-        """Make `parts` the object's content, durably and at once."""
-        os.ftruncate(self._descriptor, 0)
-        _write_all(self._descriptor, parts)
-        os.fsync(self._descriptor)
-        _make_folder(self._target.parent)
-        self._partial.replace(self._target)
-        self.is_replaced = True
-        _sync_folder(self._target.parent)
+        """Make `parts` the object's content, durably and at once.
+
+        Raises
+        ------
+        StoreError
+            If that is not possible, for example because the disk is full; the object stays what
+            it was.
+        """
+        try:
+            os.ftruncate(self._descriptor, 0)
+            _write_all(self._descriptor, parts)
+            os.fsync(self._descriptor)
+            _make_folder(self._target.parent)
+            self._partial.replace(self._target)
+            self.is_replaced = True
+            _sync_folder(self._target.parent)
+        except OSError as error:
+            msg = f"{self._target}: cannot be written: {error.strerror}"
+            raise StoreError(msg) from error
 
 
 class Folder:

@@ -138,6 +138,7 @@ class DayObject:
         self.series = series
         self.day = day
         self._stored = stored
+        self._recent: tuple[ChunkKey, NDArray[Any]] | None = None
         n_index = N_ROWS * series.n_chunks * 16
         n_fixed = _TRAILER.size + n_index + _CRC.size
         tail = stored.read(max(0, stored.size - n_fixed - _TAIL_GUESS), n_fixed + _TAIL_GUESS)
@@ -287,6 +288,31 @@ class DayObject:
                     target[:] = whole[low:high]
 
         _each(fill, list(parts))
+
+    def read_run(self, run: GridRun, first: int, last: int) -> NDArray[Any]:
+        """Return samples [first, last) of a run in the array.
+
+        Short reads one behind the other unpack their chunk once. What is returned is not to be
+        changed.
+
+        Raises
+        ------
+        CorruptObject
+            If a chunk fails its checksum.
+        """
+        size = self.series.chunk_samples
+        chunk, start = divmod(run.position + first, size)
+        end = start + last - first
+        if end > size or end - start == size:
+            samples = np.empty(last - first, self.series.dtype)
+            self.read_runs([(run, first, last, samples)])
+            return samples
+        key = (row_of(run.component), chunk)
+        if self._recent is None or self._recent[0] != key:
+            whole = np.empty(size, self.series.dtype)
+            self.read_runs([(GridRun(run.component, 0, size, chunk * size), 0, size, whole)])
+            self._recent = (key, whole)
+        return self._recent[1][start:end]
 
     def read_extra(self, extra: Extra) -> NDArray[Any]:
         """Return the samples of an extra.

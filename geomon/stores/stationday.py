@@ -7,7 +7,6 @@ they came, end in the same bytes.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -55,29 +54,25 @@ class _GridSource:
         return False
 
     def samples(self, first: int, last: int) -> NDArray[Any]:
-        samples = np.empty(last - first, self.stored.series.dtype)
-        self.stored.read_runs([(self.run, first, last, samples)])
-        return samples
+        return self.stored.read_run(self.run, first, last)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _ExtraSource:
     """Samples archived beside the array."""
 
     stored: DayObject
     extra: Extra
+    _whole: NDArray[Any] | None = None
 
     @property
     def is_new(self) -> bool:
         return False
 
     def samples(self, first: int, last: int) -> NDArray[Any]:
-        return _extra_samples(self.stored, self.extra)[first:last]
-
-
-@lru_cache(maxsize=4)
-def _extra_samples(stored: DayObject, extra: Extra) -> NDArray[Any]:
-    return stored.read_extra(extra)
+        if self._whole is None:
+            self._whole = self.stored.read_extra(self.extra)
+        return self._whole[first:last]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

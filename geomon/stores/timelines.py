@@ -21,6 +21,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -105,6 +106,14 @@ class Run:
         return np.repeat([part.label for part in self.parts], [part.size for part in self.parts])
 
 
+@lru_cache(maxsize=64)
+def _interval(rate_hz: float) -> Fraction:
+    exact = Fraction(NS_PER_S) / Fraction(rate_hz)
+    whole = round(exact)
+    drift = abs(exact - whole) * Fraction(86_400 * rate_hz)
+    return Fraction(whole) if whole and drift < _MAX_DRIFT_NS else exact
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """Exact arithmetic with the times of samples at one rate."""
@@ -114,10 +123,7 @@ class Clock:
     @property
     def interval(self) -> Fraction:
         """Sample interval in nanoseconds."""
-        exact = Fraction(NS_PER_S) / Fraction(self.rate_hz)
-        whole = round(exact)
-        drift = abs(exact - whole) * Fraction(86_400 * self.rate_hz)
-        return Fraction(whole) if whole and drift < _MAX_DRIFT_NS else exact
+        return _interval(self.rate_hz)
 
     @property
     def is_whole(self) -> bool:

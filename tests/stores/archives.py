@@ -1,6 +1,7 @@
 """Builders for the archive's tests."""
 
 import hashlib
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -56,6 +57,15 @@ def timed(segments: tuple[Segment, ...] | list[Segment]) -> dict[tuple[SeedId, i
         for s in segments
         for k, value in enumerate(s.samples.tolist())
     }
+
+
+def same(found: Sequence[Segment], expected: Sequence[Segment]) -> bool:
+    """Tell whether two lists hold the same segments, in any order."""
+
+    def key(s: Segment) -> tuple[SeedId, int, float, str, bytes]:
+        return (s.seed_id, s.start_ns, s.sampling_rate_hz, s.samples.dtype.str, s.samples.tobytes())
+
+    return sorted(map(key, found)) == sorted(map(key, expected))
 
 
 def digest(root: Path) -> str:

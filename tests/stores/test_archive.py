@@ -1,6 +1,7 @@
 """The archive gives back what it was given: samples, times, gaps; in any order, at any cut."""
 
 import random
+import resource
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from tests.stores.archives import (
     counts,
     cut,
     digest,
+    same,
     segment,
     timed,
 )
@@ -42,7 +44,7 @@ def test_three_components_come_back_exactly(archive: Archive) -> None:
     assert report.changed == (given_[0].span,)
     found = archive.read_stream(HH, SPAN)
     assert [s.seed_id.component for s in found.segments] == ["E", "N", "Z"]
-    assert timed(found.segments) == timed(given_)
+    assert same(found.segments, given_)
     assert found.segments[0].samples.dtype == np.int32
 
 
@@ -118,7 +120,7 @@ def test_any_sampling_rate_keeps_its_times(archive: Archive, rate: float) -> Non
     given_ = [segment(3, counts(n), rate=rate, ns=123_456_789), segment(86_399, 7, rate=rate)]
     archive.write(given_, FIRST)
     found = archive.read_stream(HH, ALL)
-    assert timed(found.segments) == timed(given_)
+    assert same(found.segments, given_)
     assert all(s.sampling_rate_hz == rate for s in found.segments)
 
 
@@ -153,7 +155,7 @@ def test_rates_and_types_live_side_by_side(archive: Archive) -> None:
     ]
     archive.write(given_, FIRST)
     found = archive.read_stream(HH, SPAN)
-    assert timed(found.segments) == timed(given_)
+    assert same(found.segments, given_)
     kinds = {(s.sampling_rate_hz, str(s.samples.dtype)) for s in found.segments}
     assert kinds == {(100.0, "int32"), (40.0, "int32"), (100.0, "float32"), (100.0, "float64")}
     assert archive.streams() == [HH]
@@ -187,7 +189,7 @@ def test_letters_that_share_a_row_are_all_kept(archive: Archive) -> None:
     given_ = [segment(0, counts(40_000, k), component=c) for k, c in enumerate("ZNE12UX")]
     for one in given_:
         archive.write([one], FIRST)
-    assert timed(archive.read_stream(HH, SPAN).segments) == timed(given_)
+    assert same(archive.read_stream(HH, SPAN).segments, given_)
     assert archive.verify() == ()
     [found] = archive.read("CX.PB01..HH1", DAY + 350 * NS_PER_S, DAY + 360 * NS_PER_S).segments
     np.testing.assert_array_equal(found.samples, counts(40_000, 3)[35_000:36_000])
@@ -370,10 +372,29 @@ def test_an_archive_says_what_it_is(tmp_path: Path) -> None:
     again = Archive.open(tmp_path / "a", create=False)
     assert again.streams() == [HH]
     assert again.days(StreamId.parse("CX.PB02..HH")) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="no archive can be made there"):
+        Archive.open(tmp_path / "file" / "archive")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "zarr.json").write_text("{}")
     with pytest.raises(StoreError, match="not an archive of format"):
         Archive.open(tmp_path / "b")
+
+
+def test_a_full_disk_leaves_the_archive_as_it_was(archive: Archive) -> None:
+    """The limit on file sizes stands in for the end of the disk: the kernel stops the write."""
+    archive.write([segment(0, 5000)], FIRST)
+    before = digest(archive.root)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(StoreError, match=r"c/0/59: cannot be written: File too large"):
+            archive.write([segment(100, 90_000)], FIRST)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert digest(archive.root) == before
+    [report] = archive.write([segment(100, 90_000)], FIRST)
+    assert report.n_new_samples == 90_000
 
 
 class TestDamage:

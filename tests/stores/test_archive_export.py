@@ -12,7 +12,7 @@ from geomon.sources.miniseed import decode
 from geomon.stores.archive import Archive
 from geomon.times import NS_PER_S, TimeSpan
 from geomon.waveforms import Segment
-from tests.stores.archives import ALL, DAY, FIRST, HH, counts, segment, timed
+from tests.stores.archives import ALL, DAY, FIRST, HH, counts, same, segment
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_nanoseconds_rates_and_types_survive_miniseed_3(archive: Archive, tmp_pa
     assert n_samples == sum(s.samples.size for s in given)
     decoded = decode(file.read_bytes())
     assert not decoded.is_damaged
-    assert timed(decoded.segments) == timed(given)
+    assert same(decoded.segments, given)
     assert {p.name for p in tmp_path.iterdir()} == {"archive", "all.mseed"}
 
 
