@@ -101,15 +101,22 @@ def station_chunks(
     streams = known.selected(tuple(stations)).preferred_streams(span, config.network.channels)
     names = sorted({str(stream.station_id) for stream in streams})
     return [
-        Chunk(config_name, name, part)
-        for part in span.steps(days_per_task * NS_PER_DAY)
-        for name in names
+        Chunk(config_name, name, part) for part in parts_of(span, days_per_task) for name in names
     ]
 
 
 def network_chunks(config_name: str, span: TimeSpan, days_per_task: int) -> list[Chunk]:
     """Cut a span into tasks of the whole network and some whole UTC days, oldest first."""
-    return [Chunk(config_name, "network", part) for part in span.steps(days_per_task * NS_PER_DAY)]
+    return [Chunk(config_name, "network", part) for part in parts_of(span, days_per_task)]
+
+
+def parts_of(span: TimeSpan, n_days: int) -> list[TimeSpan]:
+    """Cut a span at every `n_days`-th midnight UTC, counted from the day it starts in."""
+    days = list(span.steps(NS_PER_DAY))
+    return [
+        TimeSpan(days[first].start_ns, days[min(first + n_days, len(days)) - 1].end_ns)
+        for first in range(0, len(days), n_days)
+    ]
 
 
 def fan_out[Unit](

@@ -25,7 +25,7 @@ from geomon.services.workspace import workspace
 from geomon.times import TimeSpan
 from tests.flows.conftest import write_config
 
-EVERY_S = 30
+EVERY_S = 60
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from prefect import flow, task
 from prefect.client.orchestration import get_client
 
 from flows.progress import FlowProgress
-from flows.work import TASK, closing_state, combined, describe, fan_out, task_runner
+from flows.work import TASK, closing_state, combined, describe, fan_out, parts_of, task_runner
 from geomon.errors import PickerMismatch, SourceUnavailable
 from geomon.services.reports import Report
 from geomon.times import TimeSpan
@@ -25,6 +25,16 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 )
 def test_spans_are_named_as_a_person_would(start: str, end: str, name: str) -> None:
     assert describe(TimeSpan.parse(start, end)) == name
+
+
+def test_spans_are_cut_at_midnights_from_their_first_day() -> None:
+    span = TimeSpan.parse("2014-05-01T10:00", "2014-05-10T03:00")
+    assert [str(part) for part in parts_of(span, 7)] == [
+        "2014-05-01T10:00:00Z/2014-05-08T00:00:00Z",
+        "2014-05-08T00:00:00Z/2014-05-10T03:00:00Z",
+    ]
+    assert len(parts_of(span, 1)) == 10
+    assert parts_of(span, 10) == [span]
 
 
 def test_reports_add_up() -> None:
@@ -100,9 +110,9 @@ def test_progress_is_a_bar_in_the_page() -> None:
     def tell() -> None:
         progress = FlowProgress()
         for done in range(4):
-            progress("fetch", done, 3)
+            progress("told", done, 3)
 
     tell()
     with get_client(sync_client=True) as client:
-        [bar] = [a for a in client.read_artifacts() if a.key == "progress-fetch"]
+        [bar] = [a for a in client.read_artifacts() if a.key == "progress-told"]
     assert bar.data == 100.0
