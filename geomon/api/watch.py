@@ -1,5 +1,6 @@
 """How the network is doing: newest data, coverage of a span, health of each station."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -7,12 +8,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from geomon.errors import StationMetadataError
+from geomon.errors import PickerMismatch, StationMetadataError
 from geomon.ids import StationId, StreamId
-from geomon.services.coverage import StreamSpans, stream_spans
+from geomon.services.coverage import StreamSpans, archived_spans, stream_spans
 from geomon.services.workspace import Workspace
 from geomon.stations import Stations
 from geomon.times import NS_PER_S, TimeSpan, day_span, merged
+
+logger = logging.getLogger(__name__)
 
 _KEPT_S = 5.0
 _KEPT_ITEMS = 32
@@ -64,13 +67,22 @@ class Watch:
         return self._cached("newest", self._newest)
 
     def streams(self, span: TimeSpan) -> list[StreamSpans]:
-        """Return how far each stream went through the stages; nothing without metadata."""
+        """Return how far each stream went through the stages; nothing without metadata.
+
+        Where the configured picker cannot be read nothing counts as picked: what is archived is
+        shown all the same.
+        """
 
         def read() -> list[StreamSpans]:
+            config = self.space.config
             try:
-                return stream_spans(self.space.config, span)
+                return stream_spans(config, span)
             except StationMetadataError:
                 return []
+            except PickerMismatch as error:
+                logger.warning("coverage: %s", error)
+                streams = self.space.archive.streams()
+                return [StreamSpans(s, archived_spans(config, s, span), [], []) for s in streams]
 
         return self._cached(span, read)
 

@@ -148,6 +148,16 @@ def test_an_empty_network_answers_everything(tmp_path, serve):
     assert client.get("/fdsnws/dataselect/1/query").status_code == 204
 
 
+def test_stations_are_shown_without_a_picker(space, serve, tmp_path):
+    picker = space.config.picker.model_copy(update={"name": str(tmp_path / "no-picker")})
+    client = serve(space.config.model_copy(update={"picker": picker}))
+    features = client.get("/api/stations", params=TIMES).json()["features"]
+    assert {f["properties"]["health"] for f in features} == {"good", "partial"}
+    coverage = client.get("/api/coverage", params=TIMES).json()
+    assert coverage["archived"] > 0.95
+    assert coverage["watched"] == 0
+
+
 def test_openapi_describes_every_route(client):
     document = client.get("/api/openapi.json").json()
     assert {"/api/events", "/api/coverage", "/fdsnws/event/1/query"} <= document["paths"].keys()
