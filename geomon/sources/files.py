@@ -106,7 +106,10 @@ class FilesSource:
         return dict(sorted(found.items()))
 
     def fetch(self, seed_ids: Sequence[SeedId], span: TimeSpan) -> Fetched:
-        """Read some channels in one span; see `WaveformSource.fetch`."""
+        """Read some channels in one span; see `WaveformSource.fetch`.
+
+        Damage in a file is a problem and a hole, not a failure: reading again mends nothing.
+        """
         wanted = sorted(set(seed_ids))
         blocks = [b for b in self._index() if b.seed_id in set(wanted) and b.span.overlaps(span)]
         blocks.sort(key=lambda block: (block.path, block.offset))
@@ -132,8 +135,6 @@ class FilesSource:
         decoded = decode(*buffers, allowed=frozenset(wanted), span=span)
         names = ", ".join(dict.fromkeys(block.path.name for block in blocks))
         problems += [f"{line} (in {names[:300]})" for line in decoded.problems]
-        if decoded.is_damaged:
-            outcome = "truncated"
         if not decoded.segments and outcome == "data":
             outcome = "nodata"
         asked = ",".join(str(seed_id) for seed_id in wanted)

@@ -26,6 +26,7 @@ _UNITS: dict[str, Literal["m", "m/s", "m/s**2"]] = {
     "M": "m", "M/S": "m/s", "M/S**2": "m/s**2", "M/S/S": "m/s**2", "M/S^2": "m/s**2",
     "M/(S**2)": "m/s**2", "M/S2": "m/s**2",
 }  # fmt: skip
+_NO_RESPONSE = "No response: "  # how a comment written by us begins
 _TO_RADIANS = {"LAPLACE (RADIANS/SECOND)": 1.0, "LAPLACE (HERTZ)": 2 * math.pi}
 
 
@@ -103,7 +104,7 @@ def _channel(network: Any, station: Any, element: Any) -> Channel:  # noqa: ANN4
     latitude = _coordinate(element, station, "Latitude", 90)
     longitude = _coordinate(element, station, "Longitude", 180)
     elevation_m = _coordinate(element, station, "Elevation", 20_000)
-    response, problem = _response(element.find(f"{_NS}Response"))
+    response, problem = _response(element)
     status = [level.get("restrictedStatus", "open") for level in levels]
     return Channel(
         seed_id=seed_id,
@@ -158,9 +159,13 @@ def _coordinate(element: Any, station: Any, name: str, largest: float) -> float:
     return value
 
 
-def _response(element: Any) -> tuple[Response | None, str]:  # noqa: ANN401
+def _response(channel: Any) -> tuple[Response | None, str]:  # noqa: ANN401
     """Put a channel's response together; say why not where it cannot be used."""
+    element = channel.find(f"{_NS}Response")
     if element is None or len(element) == 0:
+        for comment in channel.iterfind(f"{_NS}Comment/{_NS}Value"):
+            if (comment.text or "").startswith(_NO_RESPONSE):
+                return None, comment.text.removeprefix(_NO_RESPONSE)
         return None, "the metadata hold no response"
     try:
         return _usable_response(element), ""
@@ -271,6 +276,8 @@ def _add_channel(station: Any, channel: Channel) -> None:  # noqa: ANN401
         station, "Channel", code=channel.seed_id.channel, locationCode=channel.seed_id.location,
         **attributes,
     )  # fmt: skip
+    if channel.response is None and channel.response_problem:
+        _add(_add(element, "Comment"), "Value", f"{_NO_RESPONSE}{channel.response_problem}")
     values = (
         ("Latitude", channel.latitude), ("Longitude", channel.longitude),
         ("Elevation", channel.elevation_m), ("Depth", channel.depth_m),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from obspy import read_inventory
+from obspy.io.stationxml.core import validate_stationxml
 
 from geomon.errors import StationMetadataError
 from geomon.ids import SeedId, StationId
@@ -48,6 +49,7 @@ CHANNELS = (
         restricted=True,
     ),
     channel("CX.PB02..HHZ", epoch=TimeSpan(parse_time("2015-06-07T08:09:10.5"), FOREVER_NS)),
+    channel("CX.PB02..HHN", response=None, response_problem="the gain of stage 1 is zero"),
     channel("IU.ANMO.00.BHZ", azimuth_deg=None, dip_deg=None, sampling_rate_hz=None),
 )
 
@@ -61,6 +63,8 @@ def test_what_is_written_is_read_back():
 
 
 def test_obspy_reads_what_is_written_and_sees_the_same_response():
+    valid, errors = validate_stationxml(io.BytesIO(write_stationxml(Stations.of(CHANNELS))))
+    assert valid, errors
     inventory = read_inventory(io.BytesIO(write_stationxml(Stations.of(CHANNELS))), "STATIONXML")
     assert inventory.get_contents()["channels"].count("CX.PB02..HHZ") == 2
     response = inventory.select(station="PB01", channel="HHZ")[0][0][0].response
