@@ -12,6 +12,7 @@ from geomon.errors import DataError, StoreError
 from geomon.events import EvaluationMode, Event, Phase, Pick, ReviewState
 from geomon.ids import StationId, StreamId
 from geomon.stores import importing, pick_rows, queries, replacing, reviewing, schema
+from geomon.stores.comparing import EventDifference, differences
 from geomon.stores.database import Database, Run, stream_ids
 from geomon.stores.event_rows import load_events
 from geomon.stores.eventlist import EventList, PickList
@@ -312,6 +313,27 @@ class Catalog:
             return load_events(connection, keys)
 
         return self._read(read)
+
+    def diff(
+        self, one: Time, two: Time | None = None, *, query: EventQuery | None = None
+    ) -> list[EventDifference]:
+        """Return how the catalogue changed from one instant to another, or to now.
+
+        Parameters
+        ----------
+        one, two : time
+            The instants; now for `two` when not given.
+        query : EventQuery, optional
+            Only events that meet it; its own `as_of` does not count.
+
+        Raises
+        ------
+        DataError
+            If a time cannot be read.
+        """
+        asked = query or EventQuery()
+        sides = [self.find(replace(asked, as_of=instant)).summaries for instant in (one, two)]
+        return differences(*sides)
 
     def picks(
         self,

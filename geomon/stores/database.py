@@ -6,12 +6,15 @@ write. A transaction that finds nothing to change writes nothing: no clock tick,
 """
 
 import logging
+import os
 import secrets
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
@@ -240,6 +243,7 @@ class Database:
         event.listen(engine, "begin", _begin)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _on_sqlite_connect)
+        os.register_at_fork(after_in_child=partial(_forget_connections, weakref.ref(engine)))
         self = cls(engine, name)
         try:
             self._migrate()
@@ -402,6 +406,12 @@ def _begin(connection: Connection) -> None:
         return
     is_write = connection.get_execution_options().get("geomon_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+
+def _forget_connections(engine: "weakref.ref[Engine]") -> None:
+    """Drop, in a forked child, the connections that are still the parent's."""
+    if (alive := engine()) is not None:
+        alive.dispose(close=False)
 
 
 def _is_conflict(error: DBAPIError) -> bool:

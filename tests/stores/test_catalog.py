@@ -192,6 +192,20 @@ def test_an_origin_outside_its_tile_still_belongs_to_it(catalog: Catalog) -> Non
     assert len(catalog.replace_events(tile, [], catalog.begin_run("c")).withdrawn) == 1
 
 
+def test_the_difference_between_two_days(catalog: Catalog) -> None:
+    before, after = many_events(3), [*many_events(3)[1:], make_event(3000.0)]
+    deeper = replace(after[0], preferred_origin=replace(after[0].preferred_origin, depth_km=9.0))
+    catalog.replace_events(HOUR, before, catalog.begin_run("a"))
+    then = catalog.events()[0].valid_from
+    catalog.replace_events(HOUR, [deeper, *after[1:]], catalog.begin_run("b"))
+    changes = catalog.diff(then)
+    assert [(one.kind, one.columns) for one in changes] == [
+        ("removed", ()), ("changed", ("depth_km",)), ("added", ()),
+    ]  # fmt: skip
+    assert catalog.diff(then, then) == []
+    assert [one.kind for one in catalog.diff(then, query=EventQuery(start=at(2900)))] == ["added"]
+
+
 def test_merged_events_lead_to_the_one_that_took_over(catalog: Catalog) -> None:
     halves = [make_event(100, n_stations=4), make_event(101, first_station=4, n_stations=3)]
     ids = catalog.replace_events(HOUR, halves, catalog.begin_run("a")).created

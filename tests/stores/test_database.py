@@ -186,6 +186,29 @@ def test_a_writer_killed_at_any_moment_leaves_a_consistent_catalogue(tmp_path: P
         catalog.close()
 
 
+_FORK = """
+import os, sys
+from geomon.stores.catalog import Catalog
+from tests.stores.events import HOUR, make_event, many_events
+catalog = Catalog.open(sys.argv[1])
+catalog.replace_events(HOUR, [make_event()], catalog.begin_run("locate"))
+child = os.fork()
+if not child:
+    catalog.replace_events(HOUR, many_events(3), catalog.begin_run("locate"))
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+print(len(catalog.events()))
+"""
+
+
+def test_a_forked_process_opens_its_own_connections(tmp_path: Path) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", _FORK, f"sqlite:///{tmp_path}/catalog.sqlite"],
+        check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert answer.stdout.strip() == "3"
+
+
 def test_postgresql_gets_the_same_tables(open_postgres_catalog: Catalog) -> None:
     with open_postgres_catalog.database.read() as connection:
         context = MigrationContext.configure(connection)
