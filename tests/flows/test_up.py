@@ -91,8 +91,8 @@ def test_a_schedule_runs_the_monitor_flow_against_the_data_centre(running: Runni
 
         def finished() -> FlowRun | None:
             runs = client.read_flow_runs(flow_run_filter=of_monitor)
-            done = [run for run in runs if run.state is not None and run.state.is_final()]
-            return min(done, key=lambda run: run.end_time, default=None)
+            ended = [run for run in runs if run.start_time and run.state and run.state.is_final()]
+            return min(ended, key=lambda run: run.end_time, default=None)
 
         run = wait_for(finished, running, 240)
     assert run.auto_scheduled
