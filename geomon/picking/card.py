@@ -62,8 +62,12 @@ class Normalisation(_Part):
 
     window_s: Annotated[float, Field(gt=1, le=30)] = 30.0
     """Length of the windows that means and standard deviations are taken over, seconds."""
-    highpass_hz: Annotated[float, Field(gt=0)] | None = None
-    """Corner of the causal second-order high-pass before it; none when absent."""
+    highpass_hz: Annotated[float, Field(gt=0, lt=20)] | None = None
+    """Corner of the causal Butterworth high-pass before it; none when absent."""
+    highpass_order: Annotated[int, Field(ge=1, le=6)] = 2
+    """Order of that filter."""
+    compression: Annotated[float, Field(gt=0)] | None = None
+    """Factor c of the compression asinh(c x) after scaling; none when absent."""
 
 
 class Uncertainty(_Part):

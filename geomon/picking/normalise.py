@@ -65,19 +65,21 @@ def normalise(
         deviation *= valid
     square = np.add.reduceat(deviation * deviation, edges, axis=-2)
 
-    def joined(parts: NDArray[np.float64]) -> NDArray[np.float64]:
-        width = [(0, 0)] * (parts.ndim - 2) + [(1, 1), (0, 0)]
-        padded = np.pad(parts, width)
-        return np.asarray(padded[..., :-1, :] + padded[..., 1:, :])
+    # A node's window is the block before and the block after it.
+    shape = (*count.shape[:-2], count.shape[-2] + 1, count.shape[-1])
 
-    node_count = joined(count)
-    node_mean = joined(total) / np.maximum(node_count, 1)
+    def joined(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
+        out = np.zeros(shape)
+        out[..., 1:, :] += before
+        out[..., :-1, :] += after
+        return out
+
+    node_count = joined(count, count)
+    node_mean = joined(total, total) / np.maximum(node_count, 1)
     # Each block's squares are about its own mean; shift them to the node's (Chan et al. 1983).
-    before = count * (centre - node_mean[..., 1:, :]) ** 2
-    after = count * (centre - node_mean[..., :-1, :]) ** 2
-    width = [(0, 0)] * (before.ndim - 2)
-    shift = np.pad(before, [*width, (1, 0), (0, 0)]) + np.pad(after, [*width, (0, 1), (0, 0)])
-    node_std = np.sqrt((joined(square) + shift) / np.maximum(node_count, 1))
+    before = square + count * (centre - node_mean[..., 1:, :]) ** 2
+    after = square + count * (centre - node_mean[..., :-1, :]) ** 2
+    node_std = np.sqrt(joined(before, after) / np.maximum(node_count, 1))
     known = node_count >= _MIN_VALID
     node_mean = _filled_nodes(node_mean, known, 0.0)
     node_std = _filled_nodes(node_std, known, 0.0)

@@ -272,10 +272,14 @@ def conditioned(
     mean : array of float64, shape (n, channels)
         Local mean of the unfiltered samples.
     """
-    hop = round(card.normalisation.window_s * float(GRID) / 2)
-    corner = card.normalisation.highpass_hz
-    if corner is None:
-        return normalise(samples, valid, first=first, hop=hop)
-    filtered = highpass(samples, corner, float(GRID))
-    scaled, drift = normalise(filtered, valid, first=first, hop=hop)
-    return scaled, samples - filtered + drift
+    rule = card.normalisation
+    hop = round(rule.window_s * float(GRID) / 2)
+    if rule.highpass_hz is None:
+        scaled, mean = normalise(samples, valid, first=first, hop=hop)
+    else:
+        filtered = highpass(samples, rule.highpass_hz, float(GRID), rule.highpass_order)
+        scaled, drift = normalise(filtered, valid, first=first, hop=hop)
+        mean = samples - filtered + drift
+    if rule.compression is not None:
+        scaled = np.arcsinh(np.float32(rule.compression) * scaled)
+    return scaled, mean

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -57,15 +58,15 @@ class TrainingRecipe:
     steps, batch_size : int
         Batches, and windows in each.
     learning_rate : float
-        Highest rate of the optimiser (Adam); it falls along a cosine to a hundredth.
+        Rate of the optimiser (Adam); it falls to a fiftieth in the last third.
     n_events, n_noise : int
         Size of the pools of synthetic seismograms and noise windows.
     n_quiet : int
         Most real noise windows taken from each continuous recording.
     real_share : float
         Share of windows cut from real recordings, where there are any.
-    highpass_hz : float
-        Corner of the picker's high-pass.
+    window_s, highpass_hz, highpass_order, compression
+        Of the picker's normalisation.
     labelled : tuple of str
         Folders of labelled windows, below the folder of real data.
     continuous : tuple of str
@@ -76,13 +77,16 @@ class TrainingRecipe:
     version: str = "1"
     seed: int = 20_241
     steps: int = 6000
-    batch_size: int = 48
-    learning_rate: float = 2e-3
-    n_events: int = 8000
-    n_noise: int = 2000
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    n_events: int = 5000
+    n_noise: int = 1500
     n_quiet: int = 300
     real_share: float = 0.35
-    highpass_hz: float = 1.0
+    window_s: float = 20.0
+    highpass_hz: float = 1.5
+    highpass_order: int = 4
+    compression: float | None = 4.0
     labelled: tuple[str, ...] = ("phasenet_ncedc/dataset/waveform_train",)
     continuous: tuple[str, ...] = ("deepphasepick_cx/sample_data", "easyquake_wilz/tests")
 
@@ -106,7 +110,12 @@ def draft_card(recipe: TrainingRecipe) -> PickerCard:
         licence="BSD-3-Clause",
         components="ZNE",
         classes=("N", "P", "S"),
-        normalisation=Normalisation(highpass_hz=recipe.highpass_hz),
+        normalisation=Normalisation(
+            window_s=recipe.window_s,
+            highpass_hz=recipe.highpass_hz,
+            highpass_order=recipe.highpass_order,
+            compression=recipe.compression,
+        ),
         halo_samples=1792,
         length_multiple=256,
         thresholds={"P": 0.3, "S": 0.3},
@@ -179,6 +188,10 @@ def fit(recipe: TrainingRecipe, card: PickerCard, material: Material, out: Path)
     -------
     Picker
         Trained; thresholds as in `card`.
+
+    Notes
+    -----
+    A run may be resumed with another number of steps.
     """
     rng = np.random.default_rng(recipe.seed)
     events = draw_events(rng, recipe.n_events)
@@ -193,7 +206,7 @@ def fit(recipe: TrainingRecipe, card: PickerCard, material: Material, out: Path)
     keras.utils.set_random_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint, state = out / "checkpoint.keras", out / "checkpoint.json"
-    key = json.loads(json.dumps(asdict(recipe)))
+    key = {k: v for k, v in json.loads(json.dumps(asdict(recipe))).items() if k != "steps"}
     done = json.loads(state.read_text()) if state.is_file() and checkpoint.is_file() else {}
     first = 0
     if done.get("recipe") == key:
@@ -202,48 +215,40 @@ def fit(recipe: TrainingRecipe, card: PickerCard, material: Material, out: Path)
         logger.info("resumed after epoch %d", first)
     else:
         model = unet(name=recipe.name)
-        model.compile(optimizer=_optimiser(keras, recipe), loss="categorical_crossentropy")
+        optimiser = keras.optimizers.Adam(
+            recipe.learning_rate, clipnorm=1.0, use_ema=True, ema_momentum=0.998
+        )
+        model.compile(optimizer=optimiser, loss="categorical_crossentropy")
 
-    class Batches(keras.utils.PyDataset):  # type: ignore[name-defined]
-        """Numbered batches from the sampler; each epoch has its own."""
-
-        epoch = first
-
-        def __len__(self) -> int:
-            return _STEPS_AN_EPOCH
-
-        def __getitem__(self, index: int) -> Any:  # noqa: ANN401
-            return sampler.batch(self.epoch * _STEPS_AN_EPOCH + index, recipe.batch_size)
-
-        def on_epoch_end(self) -> None:
-            self.epoch += 1
-
-    def save(epoch: int, logs: dict[str, float]) -> None:
-        model.save(checkpoint)
-        state.write_text(json.dumps({"recipe": key, "epochs": epoch + 1}))
-        logger.info("epoch %d: loss %.4f", epoch + 1, logs["loss"])
-
-    model.fit(
-        Batches(),
-        initial_epoch=first,
-        epochs=-(-recipe.steps // _STEPS_AN_EPOCH),
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=save)],
-        shuffle=False,
-        verbose=0,
-    )
+    with ThreadPoolExecutor(1) as drawing:
+        # One batch is drawn while the network learns from the one before.
+        number = first * _STEPS_AN_EPOCH
+        following = drawing.submit(sampler.batch, number, recipe.batch_size)
+        for epoch in range(first, -(-recipe.steps // _STEPS_AN_EPOCH)):
+            model.optimizer.learning_rate = _rate(recipe, epoch)
+            losses = []
+            for _ in range(_STEPS_AN_EPOCH):
+                batch = following.result()
+                number += 1
+                following = drawing.submit(sampler.batch, number, recipe.batch_size)
+                losses.append(float(np.asarray(model.train_on_batch(*batch))))
+            model.save(checkpoint)
+            state.write_text(json.dumps({"recipe": key, "epochs": epoch + 1}))
+            logger.info("epoch %d: loss %.4f", epoch + 1, np.mean(losses))
+    # Averaged weights generalise better than the last ones.
+    model.optimizer.finalize_variable_values(model.trainable_variables)
     return Picker(_stripped(model), card)
 
 
-def _optimiser(keras: Any, recipe: TrainingRecipe) -> Any:  # noqa: ANN401
-    """Adam with a short warm-up, a cosine to a hundredth, and averaged weights at the end."""
-    schedule = keras.optimizers.schedules.CosineDecay(
-        recipe.learning_rate / 20,
-        decay_steps=max(recipe.steps - 200, 1),
-        alpha=0.01,
-        warmup_target=recipe.learning_rate,
-        warmup_steps=200,
-    )
-    return keras.optimizers.Adam(schedule, clipnorm=1.0, use_ema=True, ema_momentum=0.998)
+def _rate(recipe: TrainingRecipe, epoch: int) -> float:
+    """Return the learning rate of an epoch: level, then falling to a fiftieth in the last third.
+
+    The level part does not depend on the number of steps, so a run can be made longer or shorter
+    while it lasts.
+    """
+    left = 1 - epoch / (recipe.steps / _STEPS_AN_EPOCH)
+    start = 0.3 if epoch == 0 else 1.0
+    return recipe.learning_rate * start * min(1.0, max(3 * left, 0.02))
 
 
 def _stripped(model: Any) -> Any:  # noqa: ANN401

@@ -29,8 +29,8 @@ from geomon.training.augment import (
 )
 
 RATE = float(GRID)
-LENGTH = 8192  # samples a window is built from: normalisation needs more than the network sees
-CROP = 4096  # samples the network sees
+LENGTH = 6144  # samples a window is built from: normalisation needs more than the network sees
+CROP = 3072  # samples the network sees
 _SIGMA = 10.0  # samples: labels are Gaussians of 0.1 s
 _STRETCHES = ((2, 3), (4, 5), (5, 4), (3, 2), (2, 1))
 _VISIBLE, _INVISIBLE = 1.5, 1.05  # growth of amplitude at an onset
@@ -98,7 +98,7 @@ def draw_events(rng: np.random.Generator, count: int) -> EventPool:
         lead = np.exp(rng.uniform(np.log(0.3), np.log(35), n))
         distance = lead * rng.uniform(7.0, 9.0, n)
         magnitude = rng.uniform(-0.5, 4.5, n) + np.clip(np.log10(distance / 30), -1, 1)
-        p_time = rng.uniform(8, 35, n)
+        p_time = rng.uniform(8, 25, n)
         paths = SourceAndPath.draw(
             rng,
             magnitude=magnitude,
@@ -208,7 +208,7 @@ class Sampler:
         for number in range(count):
             k = int(rng.integers(0, len(self.events.size)))
             snr = 10 ** rng.uniform(-0.1, 2.2 if number == 0 else 1.6)
-            onset = crop + int(rng.integers(-1000, CROP - 50))
+            onset = crop + int(rng.integers(-800, CROP - 50))
             shift = onset - round(self.events.onsets[k, 0])
             low, high = max(shift, 0), min(LENGTH + shift, LENGTH)
             gain = snr / self.events.size[k]
@@ -218,10 +218,16 @@ class Sampler:
             self._label(window, placed)
         return window
 
-    @staticmethod
-    def _label(window: Window, placed: list[NDArray[np.float64]]) -> None:
+    def _seen(self, window: Window) -> NDArray[np.float64]:
+        """Return the samples as the picker's own filter lets them through."""
+        rule = self.card.normalisation
+        if rule.highpass_hz is None:
+            return window.samples - window.samples.mean(axis=0)
+        return highpass(window.samples, rule.highpass_hz, RATE, rule.highpass_order)
+
+    def _label(self, window: Window, placed: list[NDArray[np.float64]]) -> None:
         """Label onsets that stand out; leave doubtful ones out of the loss."""
-        seen = highpass(window.samples, 1.0, RATE)
+        seen = self._seen(window)
         for onsets in placed:
             for column, onset in enumerate(onsets):
                 at = round(onset)
@@ -270,10 +276,10 @@ class Sampler:
 
     def _add_noise(self, window: Window, rng: np.random.Generator) -> None:
         """Raise the noise a little; labels that drown are left out of the loss."""
-        quiet = np.median(np.abs(highpass(window.samples, 1.0, RATE)), axis=0) * 1.5
+        quiet = np.median(np.abs(self._seen(window)), axis=0) * 1.5
         noise = self.noise[rng.integers(0, len(self.noise))].astype(np.float64)
         window.samples += noise * quiet.max() * rng.uniform(0.3, 3.0)
-        seen = highpass(window.samples, 1.0, RATE)
+        seen = self._seen(window)
         top = window.target.max(axis=1)
         peaks = (top[1:-1] > 0.1) & (top[1:-1] >= top[:-2]) & (top[1:-1] > top[2:])
         for at in (int(index) + 1 for index in np.flatnonzero(peaks)):
@@ -319,6 +325,7 @@ def finished(
     inside = slice(crop, crop + CROP)
     target = window.target[inside]
     target /= np.maximum(target.sum(axis=1, keepdims=True), 1.0)
-    by_class = {"P": target[:, 0], "S": target[:, 1], "N": 1 - target.sum(axis=1)}
+    noise = np.maximum(1 - target.sum(axis=1), 0)
+    by_class = {"P": target[:, 0], "S": target[:, 1], "N": noise}
     classes = np.stack([by_class[name] for name in card.classes], axis=1)
     return scaled[inside], classes, window.weight[inside]

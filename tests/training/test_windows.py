@@ -1,0 +1,73 @@
+"""Training windows: reproducible, well-formed, labelled where the onsets are."""
+
+import numpy as np
+import pytest
+
+from geomon.picking.card import PickerCard
+from geomon.processing.condition import highpass
+from geomon.training.augment import (
+    Window,
+    clip,
+    cut_gaps,
+    disturb,
+    drop_channels,
+    flip_and_turn,
+    quantise,
+    start_or_end,
+)
+from geomon.training.windows import CROP, LENGTH, Sampler, draw_events, finished
+
+
+def test_a_batch_is_the_same_every_time(sampler: Sampler) -> None:
+    one, two = sampler.batch(3, 4), sampler.batch(3, 4)
+    assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+    assert not np.array_equal(one[0], sampler.batch(4, 4)[0])
+
+
+def test_batches_are_well_formed(sampler: Sampler) -> None:
+    x, y, weight = sampler.batch(0, 96)
+    assert x.shape == (96, CROP, 3)
+    assert np.isfinite(x).all()
+    assert y.shape == (96, CROP, 3)
+    assert np.allclose(y.sum(axis=-1), 1, atol=1e-5)
+    assert y.min() >= 0
+    assert set(np.unique(weight)) <= {0.0, 1.0}
+    labelled = (y[..., 1:].max(axis=1) > 0.5).mean(axis=0)
+    assert (labelled > 0.3).all()
+
+
+def test_labels_stand_where_the_waves_arrive() -> None:
+    events = draw_events(np.random.default_rng(2), 40)
+    for trace, onsets in zip(events.samples, events.onsets, strict=True):
+        seen = highpass(trace.astype(np.float64), 1.0, 100.0)
+        p = round(onsets[0])
+        before = np.abs(seen[100 : p - 30]).max()
+        assert np.abs(seen[p : p + 200]).max() > 5 * before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [flip_and_turn, drop_channels, cut_gaps, start_or_end, disturb, clip, quantise],
+)
+def test_augmentations_keep_windows_sound(change: object, card: PickerCard) -> None:
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        window = Window.of(rng.normal(0, 1, (LENGTH, 3)))
+        window.label(3000.4, 0, 1.0, 10.0)
+        window.label(3600, 1, 0.7, 10.0)
+        change(window, rng)  # type: ignore[operator]
+        assert np.isfinite(window.samples).all()
+        assert window.target.max() <= 1
+        x, y, weight = finished(window, card, 1600, 77)
+        assert np.isfinite(x).all()
+        assert np.isfinite(y).all()
+        assert x.dtype == y.dtype == weight.dtype == np.float32
+
+
+def test_label_is_a_bell_around_its_onset() -> None:
+    window = Window.of(np.zeros((200, 3)))
+    window.label(100.5, 1, 0.8, 10.0)
+    window.label(-3, 0, 1.0, 10.0)
+    assert window.target[100, 1] == window.target[101, 1] == pytest.approx(0.799, abs=1e-3)
+    assert window.target[:, 0].argmax() == 0
+    assert not window.target[50:, 0].any()
