@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
@@ -73,6 +74,7 @@ def create_app(config: Config) -> FastAPI:
     app.add_exception_handler(Exception, _failed)
     app.add_exception_handler(GeomonError, _failed)
     app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
     app.add_middleware(_Guard)
     return app
 
@@ -131,6 +133,13 @@ def _refused(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     detail = str(error.detail) if isinstance(error, HTTPException) else ""
     return _problem(request, status, detail)
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    """Say which parameter is not as it must be, in one line."""
+    problems = error.errors() if isinstance(error, RequestValidationError) else []
+    detail = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in problems)
+    return _problem(request, 422, detail)
 
 
 def _problem(request: Request, status: int, detail: str) -> Response:

@@ -15,6 +15,10 @@ WARM_UP_S = 20.0
 """Data read ahead of a span so that the high-pass has settled when the span begins."""
 
 
+MIN_CORNER_HZ = 0.01
+"""Lower corners would need a longer warm-up, and in the end give no stable filter."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Envelope:
     """Extremes of consecutive samples: `minimum` and `maximum`, shape (n_steps,), of one step."""
@@ -39,13 +43,13 @@ def envelopes(
     n_steps : int
         Most steps the whole span is divided into; a step is a whole number of samples.
     highpass_hz : float
-        Corner of a causal high-pass applied first; 0, or a corner above a quarter of the sampling
-        rate, only removes the mean.
+        Corner of a causal high-pass applied first; below `MIN_CORNER_HZ`, or above a quarter of
+        the sampling rate, only the mean is removed.
     """
     for segment in segments:
         samples = segment.samples.astype(np.float64)
         rate_hz = segment.sampling_rate_hz
-        if 0 < highpass_hz < rate_hz / 4:
+        if MIN_CORNER_HZ <= highpass_hz < rate_hz / 4:
             samples = highpass(samples, highpass_hz, rate_hz)
         else:
             samples -= samples.mean()

@@ -51,6 +51,12 @@ class RequestProblem(GeomonError):
         self.detail = detail
 
 
+class XmlResponse(Response):
+    """An XML document."""
+
+    media_type = "application/xml"
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One query parameter of a service.
@@ -203,12 +209,12 @@ def add_descriptions(router: APIRouter, service: Service) -> None:
     def about() -> Response:
         return help_page(service)
 
-    @router.get(f"{service.path}/version")
+    @router.get(f"{service.path}/version", response_class=PlainTextResponse)
     def version() -> Response:
         """Return the version of the service."""
         return PlainTextResponse(service.version)
 
-    @router.get(f"{service.path}/application.wadl")
+    @router.get(f"{service.path}/application.wadl", response_class=XmlResponse)
     def description(request: Request) -> Response:
         """Describe the service to machines."""
         return wadl(request, service)
@@ -218,8 +224,14 @@ def add_post(
     router: APIRouter, service: Service, answer: Callable[[Request, bytes], Response]
 ) -> None:
     """Add the POST form of a service's query; `answer` reads the body."""
+    body_schema = {"text/plain": {"schema": {"type": "string"}}}
 
-    @router.post(f"{service.path}/query")
+    @router.post(
+        f"{service.path}/query",
+        response_class=Response,
+        responses=openapi_answers(service),
+        openapi_extra={"requestBody": {"required": True, "content": body_schema}},
+    )
     async def post(request: Request) -> Response:
         """Answer a selection given as lines of NET STA LOC CHA START END."""
         body = bytearray()
@@ -255,6 +267,17 @@ def help_page(service: Service) -> Response:
         f"<table><thead><tr><th>Parameter</th><th>Type</th><th>Meaning</th><th>Default</th></tr>"
         f"</thead><tbody>{rows}</tbody></table><ul>{links}</ul></main></body></html>"
     )
+
+
+def openapi_answers(service: Service) -> dict[int | str, dict[str, Any]]:
+    """Describe the answers of a service's query in the words of OpenAPI."""
+    answers: dict[int | str, dict[str, Any]] = {
+        200: {"content": {media_type: {} for media_type in service.media_types}},
+        204: {"description": "Nothing matches."},
+    }
+    for status in (400, 403, 404, 413, 414, 500, 503):
+        answers[status] = {"description": _REASONS[status], "content": {"text/plain": {}}}
+    return answers
 
 
 def openapi_parameters(service: Service) -> dict[str, Any]:

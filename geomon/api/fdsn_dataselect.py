@@ -75,7 +75,12 @@ def dataselect_service(space: Workspace) -> APIRouter:
             headers={"Content-Disposition": 'attachment; filename="fdsnws-dataselect.mseed"'},
         )
 
-    @router.get(f"{SERVICE.path}/query", openapi_extra=fdsn.openapi_parameters(SERVICE))
+    @router.get(
+        f"{SERVICE.path}/query",
+        response_class=Response,
+        responses=fdsn.openapi_answers(SERVICE),
+        openapi_extra=fdsn.openapi_parameters(SERVICE),
+    )
     def query(request: Request) -> Response:
         """Return the waveforms that match, as fdsnws-dataselect 1.1 asks."""
 

@@ -104,17 +104,22 @@ def event_service(space: Workspace) -> APIRouter:
             return fdsn.empty_response(request, SERVICE, values)
         return _written(events, values, space)
 
-    @router.get(f"{SERVICE.path}/query", openapi_extra=fdsn.openapi_parameters(SERVICE))
+    @router.get(
+        f"{SERVICE.path}/query",
+        response_class=Response,
+        responses=fdsn.openapi_answers(SERVICE),
+        openapi_extra=fdsn.openapi_parameters(SERVICE),
+    )
     def query(request: Request) -> Response:
         """Return the events that match, as fdsnws-event 1.2 asks."""
         return fdsn.answered(request, SERVICE, lambda: answer(request))
 
-    @router.get(f"{SERVICE.path}/catalogs")
+    @router.get(f"{SERVICE.path}/catalogs", response_class=fdsn.XmlResponse)
     def catalogs() -> Response:
         """List the catalogues events can be asked from."""
         return _names("Catalogs", "Catalog", space.catalog.names())
 
-    @router.get(f"{SERVICE.path}/contributors")
+    @router.get(f"{SERVICE.path}/contributors", response_class=fdsn.XmlResponse)
     def contributors() -> Response:
         """List the agencies events come from."""
         return _names("Contributors", "Contributor", [agency])

@@ -90,7 +90,12 @@ def station_service(space: Workspace) -> APIRouter:
             return PlainTextResponse("".join(text_lines(found, level)))
         return Response(as_xml(found, level), media_type="application/xml")
 
-    @router.get(f"{SERVICE.path}/query", openapi_extra=fdsn.openapi_parameters(SERVICE))
+    @router.get(
+        f"{SERVICE.path}/query",
+        response_class=Response,
+        responses=fdsn.openapi_answers(SERVICE),
+        openapi_extra=fdsn.openapi_parameters(SERVICE),
+    )
     def query(request: Request) -> Response:
         """Return the stations that match, as fdsnws-station 1.1 asks."""
 

@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
 
 from geomon.api import schemas
 from geomon.api.details import event_detail
@@ -27,10 +28,18 @@ type Bins = Annotated[int, Query(ge=50, le=8000, description="Steps the span is 
 _ORDERS: dict[str, Order] = {
     "time": "time", "-time": "-time", "magnitude": "magnitude", "-magnitude": "-magnitude",
 }  # fmt: skip
-_PROBLEMS: dict[int | str, dict[str, object]] = {
-    400: {"model": schemas.Problem},
-    404: {"model": schemas.Problem},
+_PROBLEM = {"application/json": {"schema": schemas.Problem.model_json_schema()}}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "Impossible request", "content": _PROBLEM},
+    404: {"description": "No such thing", "content": _PROBLEM},
+    422: {"description": "A parameter is not as it must be", "content": _PROBLEM},
 }
+
+
+class GeoJsonResponse(JSONResponse):
+    """A GeoJSON document."""
+
+    media_type = "application/geo+json"
 
 
 def json_api(space: Workspace, watch: Watch) -> APIRouter:
@@ -42,7 +51,7 @@ def json_api(space: Workspace, watch: Watch) -> APIRouter:
         """Return the network at a glance."""
         return _status(space, watch)
 
-    @router.get("/events", response_model=schemas.EventCollection)
+    @router.get("/events", response_model=schemas.EventCollection, response_class=GeoJsonResponse)
     def events(
         start: Time = None,
         end: Time = None,
@@ -61,7 +70,9 @@ def json_api(space: Workspace, watch: Watch) -> APIRouter:
             max_magnitude=max_magnitude, order_by=_ORDERS[order_by], limit=limit, offset=offset,
             as_of=_time(as_of), catalog=catalog,
         )  # fmt: skip
-        return Response(to_geojson(space.catalog.find(query)), media_type="application/geo+json")
+        return Response(
+            to_geojson(space.catalog.find(query)), media_type=GeoJsonResponse.media_type
+        )
 
     @router.get("/events/{event_id}", response_model=schemas.EventDetail)
     def event(event_id: str, as_of: Time = None) -> schemas.EventDetail:
