@@ -1,6 +1,8 @@
 """Commands that read and judge the catalogue and its picks."""
 
 import sys
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import typer
@@ -100,8 +102,6 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show one event: origin, magnitude, arrivals and history."""
-    from dataclasses import asdict
-
     from geomon.services.workspace import workspace
 
     catalog = workspace(load(config)).catalog
@@ -113,6 +113,58 @@ def show(
         print_json({**asdict(event), "n_revisions": len(catalog.revisions(event.event_id))})
     else:
         print(_text(event, catalog.revisions(event.event_id)))
+
+
+@catalog_app.command()
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="An instant, ISO 8601 UTC.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="A later one; now without.")] = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell how the catalogue changed from one instant to another, or to now."""
+    from geomon.services.workspace import workspace
+
+    found = workspace(load(config)).catalog.diff(before, after or None)
+    if as_json:
+        print_json(
+            [
+                {
+                    "event_id": one.event_id,
+                    "kind": one.kind,
+                    "columns": one.columns,
+                    "before": one.before and one.before._asdict(),
+                    "after": one.after and one.after._asdict(),
+                }
+                for one in found
+            ]
+        )
+        return
+    signs = {"added": "+", "removed": "-", "changed": "~"}
+    for one in found:
+        shown = one.after or one.before
+        when = f"{shown.time:%Y-%m-%d %H:%M:%S}" if shown else ""
+        print(f"{signs[one.kind]} {one.event_id}  {when}  {', '.join(one.columns)}".rstrip())
+    print(f"{len(found)} events differ", file=sys.stderr)
+
+
+@catalog_app.command("import")
+def import_events(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="QuakeML 1.2 document.")],
+    into: Annotated[str, typer.Option(help="Name of the catalogue they go to.")] = "imported",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in events of other agencies, kept apart from the own ones."""
+    from geomon.services.workspace import workspace
+
+    report = workspace(load(config)).catalog.import_quakeml(
+        file.read_bytes(), name=str(file), catalog=into
+    )
+    if as_json:
+        print_json(asdict(report))
+        return
+    print(f"{into}: {report}")
 
 
 @catalog_app.command()

@@ -16,7 +16,7 @@ from geomon.ids import SeedId
 from geomon.locating.solve import Solver
 from geomon.locating.tiles import RawTile
 from geomon.services.magnitude import measure
-from geomon.services.pick import PIECE_NS, known_pieces, picker_version
+from geomon.services.pick import PIECE_NS, affected_pieces, known_pieces, picker_version
 from geomon.services.reports import Progress, Report, distinct, no_progress
 from geomon.services.workspace import workspace
 from geomon.stations import Station, Stations
@@ -50,7 +50,7 @@ class _Tally:
 
 
 def locate(config: Config, span: TimeSpan, *, progress: Progress = no_progress) -> LocateReport:
-    """Bring the events of every tile that touches a span up to date with the picks.
+    """Bring every tile up to date whose events samples in a span can change.
 
     A tile is solved when the picks or samples its events depend on, or anything in the
     configuration that matters, are not those it was last solved from. So any order and any cut
@@ -64,7 +64,7 @@ def locate(config: Config, span: TimeSpan, *, progress: Progress = no_progress) 
     started = time.monotonic()
     tally = _Tally()
     work = _Locating(config, span)
-    tiles = work.solver.grid.affected(span) if work.stations else []
+    tiles = work.tiles
     progress("locate", 0, len(tiles))
     for done, tile in enumerate(tiles, start=1):
         try:
@@ -115,6 +115,7 @@ class _Locating:
         self.inventory: Stations = self.space.stations()
         self.stations = tuple(sorted(self.inventory.at(span.start_ns).values()))
         self.problems: list[str] = []
+        self.tiles: list[TimeSpan] = []
         self.no_magnitude: dict[SeedId, str] = {}
         if not self.stations:
             self.problems.append(
@@ -122,10 +123,10 @@ class _Locating:
             )
             return
         self.solver = _solver(config, self.stations)
-        tiles = self.solver.grid.affected(span)
+        self.tiles = self.solver.grid.affected(affected_pieces(span))
         reach = TimeSpan(
-            self.solver.grid.dependency_span(tiles[0]).start_ns,
-            self.solver.grid.dependency_span(tiles[-1]).end_ns,
+            self.solver.grid.dependency_span(self.tiles[0]).start_ns,
+            self.solver.grid.dependency_span(self.tiles[-1]).end_ns,
         )
         self._picks = sorted(self.space.catalog.picks(reach))
         self._pick_times = [to_ns(pick.time) for pick in self._picks]

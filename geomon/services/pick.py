@@ -10,11 +10,11 @@ from geomon.config import Config
 from geomon.errors import GeomonError
 from geomon.events import Phase
 from geomon.ids import StreamId
-from geomon.picking.prepare import PIECE, STEP_NS
+from geomon.picking.prepare import CONTEXT, PIECE, STEP_NS
 from geomon.services.fanout import fan_out
 from geomon.services.reports import Progress, Report, distinct, no_progress
 from geomon.services.workspace import workspace
-from geomon.times import NS_PER_DAY, TimeSpan, day_span, merged
+from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, day_span, merged
 
 if TYPE_CHECKING:
     from geomon.picking.card import Picker
@@ -58,7 +58,7 @@ def pick(
     stations: tuple[str, ...] = (),
     progress: Progress = no_progress,
 ) -> PickReport:
-    """Bring the picks of a span up to date with the archive, stream-day by stream-day.
+    """Bring the picks that a span's samples decide up to date, stream-day by stream-day.
 
     Time is cut in the picker's pieces, counted from 1970. A piece is picked when the samples
     that can influence it are not those it was last picked from, so any order and any cut of
@@ -76,7 +76,7 @@ def pick(
     load(config)
     inventory = space.stations().selected(stations)
     wanted = set(inventory.preferred_streams(span, config.network.channels))
-    pieces = span.aligned(PIECE_NS)
+    pieces = affected_pieces(span)
     units = [
         _Unit(stream, TimeSpan(part.start_ns, part.end_ns))
         for part in _station_days(pieces)
@@ -93,6 +93,11 @@ def pick(
         n_added=sum(outcome.n_added for outcome in done),
         n_removed=sum(outcome.n_removed for outcome in done),
     )
+
+
+def affected_pieces(span: TimeSpan) -> TimeSpan:
+    """Return the whole pieces whose picks samples in a span can change."""
+    return span.padded(CONTEXT * STEP_NS / NS_PER_S).aligned(PIECE_NS)
 
 
 def load(config: Config) -> "Picker":

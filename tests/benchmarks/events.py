@@ -1,0 +1,102 @@
+"""Events from real recordings: Hengill, fetched from a loopback data centre, never trained on."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from geomon.config import Config
+from geomon.locating.null import shifted_picks
+from geomon.locating.solve import Solver
+from geomon.picking.card import save_picker
+from geomon.picking.importers import import_phasenet
+from geomon.services.run import run
+from geomon.services.score import Comparison, compare
+from geomon.services.workspace import workspace
+from tests.benchmarks.report import Figure, at_least, at_most, main, versions
+from tests.science import hengill
+
+_SHARED = Path(os.environ.get("GEOMON_SHARED", Path(__file__).parents[3] / "shared"))
+_CHECKPOINT = _SHARED / "weights" / "phasenet" / "model_95.ckpt"
+_N_SHIFTS = 12  # of five minutes: an hour of chance
+
+
+def measure(quick: bool) -> list[Figure]:
+    """Measure events found at Hengill; `quick` leaves out PhaseNet's weights."""
+    data = _SHARED / "data"
+    if not data.is_dir():
+        why = f"no recordings in {data}"
+        return [_count("Hengill reference events found", None, 10, why)]
+    figures = _figures(data, "default", "geomon's picker", at_least_found=10)
+    if quick:
+        why = "takes longer than --quick allows"
+        return [*figures, _count("Hengill reference events found, PhaseNet", None, 11, why)]
+    with tempfile.TemporaryDirectory() as folder:
+        save_picker(import_phasenet(_CHECKPOINT), Path(folder))
+        return [*figures, *_figures(data, folder, "PhaseNet", at_least_found=11)]
+
+
+def _figures(data: Path, picker: str, label: str, *, at_least_found: int) -> list[Figure]:
+    reference = hengill.reference(data)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        hengill.served(data, Path(folder), picker) as config,
+    ):
+        run(config, hengill.SPAN)
+        catalog = workspace(config).catalog
+        events = list(catalog.events(hengill.SPAN.start_ns, hengill.SPAN.end_ns))
+        chance = _chance_events(config)
+    result = compare(reference, events, within_s=hengill.WITHIN_S, within_km=hengill.WITHIN_KM)
+    conditions = f"20 stations, 5 min, {label}; " + versions("tensorflow", "pyocto")
+    extra = json.dumps([f"{events[j].preferred_origin.time:%H:%M:%S}" for j in result.extra])
+    chance_goal, chance_holds = at_most(chance, 1)
+    return [
+        _count(
+            f"Hengill reference events found, {label}", len(result.pairs), at_least_found,
+            f"within 1 s and 3 km, extra events {extra}; {conditions}",
+        ),
+        _count(f"clusters seen, {label}", hengill.clusters_seen(events), 2, conditions),
+        Figure(
+            figure=f"events an hour from time-shifted picks, {label}", value=chance,
+            unit="1/h", goal=chance_goal, holds=chance_holds, conditions=conditions,
+        ),
+        _doubled(result, label, conditions),
+    ]  # fmt: skip
+
+
+def _doubled(result: Comparison, label: str, conditions: str) -> Figure:
+    goal, holds = at_most(result.n_doubled, 0)
+    return Figure(
+        figure=f"events doubled, {label}", value=float(result.n_doubled), unit="",
+        goal=goal, holds=holds, conditions=conditions,
+    )  # fmt: skip
+
+
+def _chance_events(config: Config) -> float:
+    """Return how many events an hour the same picks make when each station's are shifted."""
+    space = workspace(config)
+    solver = Solver.of(
+        space.stations().at(hengill.SPAN.start_ns), config.velocity.model(),
+        region=config.network.region, settings=config.association,
+    )  # fmt: skip
+    picks = space.catalog.picks(hengill.SPAN)
+    n_events = 0
+    for seed in range(_N_SHIFTS):
+        shifted = shifted_picks(picks, seed)
+        for tile in solver.grid.tiles(hengill.SPAN):
+            before, after = solver.grid.neighbours(tile)
+            raw = [solver.solve_tile(shifted, part) for part in (before, tile, after)]
+            n_events += len(solver.settle(*raw, shifted).origins)
+    return n_events / (_N_SHIFTS * hengill.SPAN.duration_s / 3600)
+
+
+def _count(name: str, value: int | None, goal: int, conditions: str) -> Figure:
+    words, holds = at_least(value, goal)
+    return Figure(
+        figure=name, value=None if value is None else float(value), unit="", goal=words,
+        holds=holds, conditions=conditions,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main(measure)
