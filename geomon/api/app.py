@@ -66,7 +66,7 @@ def create_app(config: Config) -> FastAPI:
     app.include_router(fdsn_dataselect.dataselect_service(space))
     app.include_router(json_api(space, watch))
 
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     def page() -> FileResponse:
         return FileResponse(_STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 

@@ -1,6 +1,7 @@
 """fdsnws-event 1.2 over the catalogue."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
@@ -70,7 +71,7 @@ SERVICE = Service(
                   "catalogue holds one for each event.", default="false"),
         Parameter("includearrivals", "bool", "Also arrivals and picks.", default="false"),
         Parameter("eventid", "text", "Events by their ids, separated by commas."),
-        Parameter("limit", "int", "Most events to return.", (), 1, MAX_EVENTS),
+        Parameter("limit", "int", "Most events to return.", (), 1, 10**9),
         Parameter("offset", "int", "Number of the first event to return, from 1.", (), 1, 10**9,
                   default="1"),
         Parameter("orderby", "text", "Order of the events.", choices=tuple(_ORDERS),
@@ -95,6 +96,8 @@ def event_service(space: Workspace) -> APIRouter:
         if values.get("contributor", agency).lower() != agency.lower():
             return fdsn.empty_response(request, SERVICE, values)
         query = event_query(values)
+        if query.event_ids is not None:
+            query = replace(query, event_ids=_current_ids(space, query.event_ids))
         events = space.catalog.find(query)
         if len(events) > MAX_EVENTS:
             raise RequestProblem(
@@ -172,7 +175,7 @@ def event_query(values: Mapping[str, Any]) -> EventQuery:
         updated_after=values.get("updatedafter"),
         catalog=values.get("catalog"),
         order_by=_ORDERS[values.get("orderby", "time")],
-        limit=values.get("limit", MAX_EVENTS + 1),
+        limit=min(values.get("limit", MAX_EVENTS + 1), MAX_EVENTS + 1),
         offset=values.get("offset", 1) - 1,
     )
 
@@ -233,6 +236,12 @@ def _bare_id(text: str) -> str:
     for _ in range(3):
         text = unquote(text)
     return text.rsplit("/", 1)[-1]
+
+
+def _current_ids(space: Workspace, names: Iterable[str]) -> list[str]:
+    """Return the events that ids lead to, also those of merged events and of other agencies."""
+    found = (space.catalog.event(name) for name in names)
+    return sorted({event.event_id for event in found if event is not None})
 
 
 def _names(outer: str, inner: str, names: list[str]) -> Response:

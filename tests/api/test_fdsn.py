@@ -60,7 +60,7 @@ def test_values_have_their_types():
         ("minlatitude", "nan"), ("minlatitude", "inf"), ("minlatitude", "91"),
         ("minlatitude", "1_0"), ("minlatitude", "0x10"), ("minlatitude", "1,5"),
         ("maxradius", "181"), ("maxradius", "-1"), ("limit", "0"), ("limit", "1.5"),
-        ("limit", "-3"), ("limit", "20001"), ("limit", "9" * 40), ("offset", "0"),
+        ("limit", "-3"), ("limit", "9" * 40), ("offset", "0"),
         ("starttime", "yesterday"), ("starttime", "2024-13-01"),
         ("starttime", "2024-01-01T25:00:00"),
         ("includearrivals", "yes"), ("orderby", "depth"), ("format", "kml"), ("nodata", "200"),

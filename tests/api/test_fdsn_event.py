@@ -156,6 +156,8 @@ def test_too_many_events_are_a_413_that_paging_avoids(globe, ask, monkeypatch):
     assert answer.status_code == 413
     assert "page with limit" in answer.text
     assert len(ask("limit=4")) == 4
+    ask("limit=1000", 413)
+    assert len(ask("limit=1000&minmag=2")) == 3
 
 
 def test_quakeml_holds_what_was_asked_for(client, space):
