@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from geomon.errors import PickerMismatch
 from geomon.events import Phase
+from geomon.picking.architecture import folded
 from geomon.picking.backend import load_keras
 
 CARD_FILE = "card.json"
@@ -168,12 +169,13 @@ class Picker:
     @cached_property
     def _compiled(self) -> Callable[[NDArray[np.float32]], Any]:
         keras = load_keras()
+        model = folded(self.model)
         if keras.backend.backend() != "tensorflow":
-            return lambda x: self.model(x, training=False)
+            return lambda x: model(x, training=False)
         import tensorflow as tf
 
         # One traced graph a shape; pieces all have the same shape.
-        function = tf.function(lambda x: self.model(x, training=False), autograph=False)
+        function = tf.function(lambda x: model(x, training=False), autograph=False)
         return lambda x: function(tf.constant(x))
 
     def predict(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -76,13 +76,13 @@ class TrainingRecipe:
     name: str = "default"
     version: str = "1"
     seed: int = 20_241
-    steps: int = 6000
+    steps: int = 14_000
     batch_size: int = 16
     learning_rate: float = 1e-3
-    n_events: int = 5000
+    n_events: int = 7000
     n_noise: int = 1500
     n_quiet: int = 300
-    real_share: float = 0.35
+    real_share: float = 0.45
     window_s: float = 20.0
     highpass_hz: float = 1.5
     highpass_order: int = 4
@@ -216,7 +216,7 @@ def fit(recipe: TrainingRecipe, card: PickerCard, material: Material, out: Path)
     else:
         model = unet(name=recipe.name)
         optimiser = keras.optimizers.Adam(
-            recipe.learning_rate, clipnorm=1.0, use_ema=True, ema_momentum=0.998
+            recipe.learning_rate, clipnorm=1.0, use_ema=True, ema_momentum=0.999
         )
         model.compile(optimizer=optimiser, loss="categorical_crossentropy")
 

@@ -290,8 +290,9 @@ class Sampler:
 
 def spoil(window: Window, rng: np.random.Generator) -> None:
     """Do to a window what may happen to any recording, each with its own chance."""
-    if rng.random() < 0.22:
-        disturb(window, rng)
+    for share in (0.3, 0.08):
+        if rng.random() < share:
+            disturb(window, rng)
     if rng.random() < 0.05:
         clip(window, rng)
     if rng.random() < 0.08:

@@ -116,6 +116,12 @@ def test_not_an_archive(copy: Path) -> None:
         load_picker(copy)
 
 
+def test_folding_changes_nothing_but_rounding(random_picker: Picker) -> None:
+    x = np.random.default_rng(1).normal(size=(2, 512, 3)).astype(np.float32)
+    plain = np.asarray(random_picker.model(x, training=False))
+    assert np.abs(random_picker.predict(x) - plain).max() < 1e-4
+
+
 def test_wrong_length_is_refused(random_picker: Picker) -> None:
     with pytest.raises(PickerMismatch, match="1000 is not a multiple of 256"):
         random_picker.predict(np.zeros((1, 1000, 3), np.float32))
