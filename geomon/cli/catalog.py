@@ -164,7 +164,12 @@ def import_events(
     if as_json:
         print_json(asdict(report))
         return
-    print(f"{into}: {report}")
+    print(
+        f"{into}: {len(report.created)} new, {len(report.updated)} revised, "
+        f"{len(report.unchanged)} known"
+    )
+    for problem in report.problems:
+        print(f"geomon: {problem}", file=sys.stderr)
 
 
 @catalog_app.command()
