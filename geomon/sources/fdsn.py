@@ -174,6 +174,8 @@ class FdsnSource:
             outcome = "data"
         if not missing and decoded.segments:
             outcome = "data"
+        if outcome == "data" and not decoded.segments:
+            outcome = "nodata"
         names = ",".join(str(seed_id) for seed_id in seed_ids)
         if gathered.problems:
             logger.info("%s %s: %s", names, span, "; ".join(gathered.problems))
@@ -260,7 +262,9 @@ class FdsnSource:
             gathered.decoded.append(decoded)
             gathered.segments += decoded.segments
             gathered.masked += decoded.masked
-        return bool(decoded.n_records) and not decoded.is_damaged
+        # Whole records around a hole, and nothing inside it, are a sound answer too.
+        n_sound = decoded.n_records + decoded.rejected.get("window", 0)
+        return n_sound > 0 and not decoded.is_damaged
 
     def _ask_stations(self) -> Stations:
         # Each centre may know some of the stations: their answers are joined. A centre that does

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from geomon.errors import ConfigError, SourceUnavailable
 from geomon.ids import SeedId
 from geomon.sources.base import WaveformSource
 from geomon.sources.fdsn import FdsnSource
+from geomon.sources.miniseed import encode
 from geomon.times import NS_PER_S, TimeSpan
 from tests.faultproxy import Exchange, FaultProxy, honest
 from tests.servers import free_port
@@ -49,6 +51,17 @@ def test_nothing_there_is_no_data_and_everything_is_missing(source):
     assert fetched.outcome == "nodata"
     assert fetched.is_retryable
     assert [(gap.seed_id, gap.span) for gap in fetched.missing] == [(elsewhere, SPAN)]
+
+
+def test_records_around_a_hole_are_believed_at_once(httpserver, network):
+    around = encode([RECORDINGS[PB01[0]]])
+    httpserver.expect_request("/fdsnws/dataselect/1/query").respond_with_data(around)
+    hole = TimeSpan(SPAN.end_ns, SPAN.end_ns + 60 * NS_PER_S)
+    with closing(FdsnSource(quick(httpserver.url_for("")), network)) as source:
+        fetched = source.fetch(PB01[:1], hole)
+    assert fetched.outcome == "nodata"
+    assert [gap.span for gap in fetched.missing] == [hole]
+    assert len(httpserver.log) == 1
 
 
 def test_channels_a_table_does_not_name_are_looked_up(source):
