@@ -183,7 +183,7 @@ def current_or_as_of(as_of: Time | None) -> ColumnElement[bool]:
     )
 
 
-type _Index = Literal["cells", "sizes", "period"]
+type _Index = Literal["cells", "sizes", "period", "updated"]
 
 
 def _conditions(
@@ -204,8 +204,6 @@ def _conditions(
     if query.event_ids is not None:
         keys = select(event.c.id).where(event.c.event_id.in_(list(query.event_ids)))
         conditions.append(revision.c.event.in_(keys))
-    if query.updated_after is not None:
-        conditions.append(revision.c.valid_from > as_ns(query.updated_after))
     if query.event_type is not None:
         types = [query.event_type] if isinstance(query.event_type, str) else query.event_type
         conditions.append(revision.c.event_type.in_(list(types)))
@@ -225,15 +223,18 @@ def _conditions(
         "cells": [] if cells is None else [revision.c.cell.in_(cells), *period],
         "sizes": sizes,
         "period": period,
+        "updated": _updated(revision.c.valid_from, query),
     }
     best: _Index | None = "period" if query.as_of is not None else _fewest(connection, kinds)
     if best != "sizes":
         sizes = _in_sizes(revision.c.magnitude_value + 0.0, query)
-    if best == "sizes":
+    if best in ("sizes", "updated"):
         period = _in_period(revision.c.time_ns + 0, query)
     if best == "cells" and cells is not None:
         conditions.append(revision.c.cell.in_(cells))
-    return [*conditions, *period, *sizes], best
+    changed_ns: ColumnElement[int] = revision.c.valid_from
+    updated = _updated(changed_ns if best == "updated" else changed_ns + 0, query)
+    return [*conditions, *period, *sizes, *updated], best
 
 
 def _in_period(time: ColumnElement[int], query: EventQuery) -> list[ColumnElement[bool]]:
@@ -243,6 +244,10 @@ def _in_period(time: ColumnElement[int], query: EventQuery) -> list[ColumnElemen
     if query.end is not None:
         conditions.append(time < as_ns(query.end))
     return conditions
+
+
+def _updated(changed_ns: ColumnElement[int], query: EventQuery) -> list[ColumnElement[bool]]:
+    return [] if query.updated_after is None else [changed_ns > as_ns(query.updated_after)]
 
 
 def _in_sizes(size: ColumnElement[float], query: EventQuery) -> list[ColumnElement[bool]]:
@@ -302,7 +307,7 @@ def _order(query: EventQuery, index: _Index | None) -> list[Any]:
     """Return the order asked for; an index on other columns is not given up to spare a sort."""
     key = revision.c.event
     time: ColumnElement[int] = revision.c.time_ns
-    if index in ("cells", "sizes"):
+    if index in ("cells", "sizes", "updated"):
         time = time + 0
     if query.order_by == "magnitude":
         return [revision.c.magnitude_value.asc().nulls_last(), time, key]
