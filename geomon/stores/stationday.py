@@ -124,7 +124,9 @@ def merge_day(
     origins = _NO_ORIGINS if stored is None else stored.origins()
     arrived_labels = {Label(provenance, v) for found in versions.values() for v in found}
     labels = sorted(arrived_labels.union(origins.labels))
-    tracks = {} if stored is None else _load(stored, clock, origins, labels)
+    rank = {label: at for at, label in enumerate(labels)}
+    ranks = [rank[label] for label in origins.labels]
+    tracks = {} if stored is None else _load(stored, clock, origins, ranks)
     n_new = n_overflow = 0
     changed: list[TimeSpan] = []
     is_changed = False
@@ -134,7 +136,7 @@ def merge_day(
                 segment.start_ns,
                 ArraySource(segment.samples, is_new=True),
                 segment.samples.size,
-                labels.index(Label(provenance, version)),
+                rank[Label(provenance, version)],
             )
             for segment, version in zip(found, versions[component], strict=True)
         ]
@@ -201,7 +203,7 @@ def _contradict(clock: Clock, one: Run, two: Run) -> bool:
 
 
 def _load(
-    stored: DayObject, clock: Clock, origins: Origins, labels: Sequence[Label]
+    stored: DayObject, clock: Clock, origins: Origins, ranks: Sequence[int]
 ) -> dict[str, _Track]:
     """Return what is archived, its samples not yet read."""
     tracks: dict[str, _Track] = {}
@@ -212,7 +214,6 @@ def _load(
         track = tracks.setdefault(extra.component, _Track([], []))
         found = Run.of(extra.start_ns, _ExtraSource(stored, extra), extra.n_samples, 0)
         (track.visible if extra.is_visible else track.hidden).append(found)
-    rank = [labels.index(label) for label in origins.labels]
     for component, track in tracks.items():
         visible = joined(clock, track.visible)
         if visible is None:
@@ -220,7 +221,7 @@ def _load(
         hidden = _rejoined(track.hidden, clock)
         for runs, lengths in ((visible, origins.visible), (hidden, origins.hidden)):
             try:
-                _relabel(runs, [(size, rank[at]) for size, at in lengths.get(component, [])])
+                _relabel(runs, [(size, ranks[at]) for size, at in lengths.get(component, [])])
             except ValueError as error:
                 raise stored.damaged(f"origins: {error}") from error
         hidden = [part for run in hidden for part in by_label(clock, run)]
