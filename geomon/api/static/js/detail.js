@@ -11,7 +11,7 @@ const QUALITY = {
   C: "fair: few stations or a wide gap",
   D: "poor, or outside the network",
 };
-const REVIEW = { automatic: "automatic, not reviewed", reviewed: "reviewed", confirmed: "confirmed", rejected: "rejected" };
+const REVIEW = { automatic: "automatic", reviewed: "reviewed", confirmed: "confirmed", rejected: "rejected" };
 
 function fact(name, value, more = "") {
   return el("div", {}, el("dt", {}, name), el("dd", {}, value, more ? el("small", {}, ` ${more}`) : null));

@@ -7,7 +7,7 @@ import { EventList, summarise } from "./list.js";
 import { EventMap } from "./map.js";
 import { DepthPlot, TimePlot } from "./plots.js";
 import { PRESETS, onChange, state, update } from "./state.js";
-import { deepest, depthScale, radius, whenThemeChanges } from "./theme.js";
+import { baseMagnitude, deepest, depthScale, radius, whenThemeChanges } from "./theme.js";
 
 const $ = (id) => document.getElementById(id);
 const REFRESH_MS = 30_000;
@@ -66,9 +66,10 @@ const bigEnough = (event) => state.minMagnitude === null || (event.mag !== null 
 function show() {
   const shown = data.events.filter(bigEnough);
   data.deepest = deepest(shown);
+  data.smallest = baseMagnitude(shown);
   data.colour = depthScale(data.deepest);
   data.shown = shown;
-  map.setEvents(shown, data.deepest);
+  map.setEvents(shown, data.deepest, data.smallest);
   map.setStations(data.stations);
   showBar();
   showLegend();
@@ -81,7 +82,7 @@ function showView() {
   data.inView = map.inView(data.shown);
   showList();
   $("summary").replaceChildren(summarise(data.inView, data.shown.length), watchLine());
-  timePlot.show({ events: data.inView, span: data.limits, deepest: data.deepest, coverage: data.coverage });
+  timePlot.show({ events: data.inView, span: data.limits, deepest: data.deepest, smallest: data.smallest, coverage: data.coverage });
   showSection();
 }
 
@@ -92,7 +93,7 @@ function showList() {
 }
 
 function showSection() {
-  depthPlot.show({ events: data.inView, stations: data.stations, deepest: data.deepest, bounds: map.bounds(), axis: state.axis });
+  depthPlot.show({ events: data.inView, stations: data.stations, deepest: data.deepest, smallest: data.smallest, bounds: map.bounds(), axis: state.axis });
 }
 
 // "No events" and "no data" are different answers; coverage tells which one it is.
@@ -114,7 +115,7 @@ function watchLine() {
   const parts = [];
   if (!coverage || coverage.watched === 0) parts.push(coverage?.archived > 0 ? "Archived, not processed yet" : "Not watched: no data");
   else parts.push(`Watched ${percent(coverage.watched)} of ${duration(data.limits[1] - data.limits[0])}`);
-  parts.push(`${stations.length - silent} of ${plural(stations.length, "station")} with data`);
+  if (stations.length) parts.push(`${stations.length - silent} of ${plural(stations.length, "station")} with data`);
   return el("div", { class: "watch" }, el("span", { class: `dot ${level}` }), parts.join(" · "));
 }
 
@@ -136,10 +137,10 @@ function showBar() {
 }
 
 function showLegend() {
-  const sizes = [1, 2, 3, 4].map((m) => {
+  const sizes = [0, 1, 2, 3].map((step) => {
     const circle = el("i");
-    circle.style.width = circle.style.height = `${2 * radius(m)}px`;
-    return el("span", {}, circle, m === 1 ? `M ${m}` : `${m}`);
+    circle.style.width = circle.style.height = `${2 * radius(data.smallest + step, data.smallest)}px`;
+    return el("span", {}, circle, `${step ? "" : "M "}${data.smallest + step}`);
   });
   const station = (colour, text) => {
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");

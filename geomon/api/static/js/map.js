@@ -14,10 +14,37 @@ async function world(scale) {
   const response = await fetch(`${VENDOR}world-atlas/countries-${scale}.json`);
   const topology = await response.json();
   const { countries, land } = topology.objects;
+  const polygons = topojson.feature(topology, land).features.flatMap(({ geometry }) => (geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates));
+  const lines = (object, filter) => topojson.mesh(topology, object, filter).coordinates.flatMap(cutLine);
   return {
-    land: topojson.feature(topology, land),
-    borders: topojson.mesh(topology, countries, (a, b) => a !== b),
+    land: { type: "MultiPolygon", coordinates: polygons.map((rings) => rings.map(unwrapRing)) },
+    coast: { type: "MultiLineString", coordinates: lines(land) },
+    borders: { type: "MultiLineString", coordinates: lines(countries, (a, b) => a !== b) },
   };
+}
+
+// Rings in the files jump from 180° to −180°. Here they run on past 180°; one that goes around a
+// pole is closed over it.
+function unwrapRing(ring) {
+  let turn = 0;
+  const unwrapped = ring.map(([x, y], i) => {
+    const jump = i ? x - ring[i - 1][0] : 0;
+    if (Math.abs(jump) > 180) turn -= Math.sign(jump) * 360;
+    return [x + turn, y];
+  });
+  const [first, last] = [unwrapped[0], unwrapped[unwrapped.length - 1]];
+  if (Math.abs(last[0] - first[0]) < 180) return unwrapped;
+  const pole = Math.sign(first[1]) * 90;
+  return [...unwrapped, [last[0], pole], [first[0], pole], first];
+}
+
+function cutLine(line) {
+  const parts = [[line[0]]];
+  for (let i = 1; i < line.length; i += 1) {
+    if (Math.abs(line[i][0] - line[i - 1][0]) > 180) parts.push([]);
+    parts[parts.length - 1].push(line[i]);
+  }
+  return parts.filter((part) => part.length > 1);
 }
 
 // A station is a triangle; one picture, coloured by its health through a distance field.
@@ -70,20 +97,20 @@ export class EventMap {
     this.map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "top-right");
     this.map.addControl(new maplibregl.ScaleControl({ maxWidth: 110 }), "bottom-right");
     this.map.addControl(new maplibregl.AttributionControl({ compact: false, customAttribution: "Natural Earth" }), "bottom-right");
-    this.shown = { events: [], deepest: 20, stations: [], region: null, selected: null };
+    this.shown = { events: [], deepest: 20, smallest: 0, stations: [], region: null, selected: null };
     this.hovered = null;
     this.ready = new Promise((resolve) => this.map.once("load", resolve)).then(() => this.dress());
   }
 
   dress() {
     const map = this.map;
-    for (const id of ["land", "borders", "graticule", "region", "ellipses", "stations", "events", "selected"]) {
+    for (const id of ["land", "coast", "borders", "graticule", "region", "ellipses", "stations", "events", "selected"]) {
       map.addSource(id, { type: "geojson", data: EMPTY, ...(id === "events" ? { promoteId: "id" } : {}) });
     }
     map.addImage("station", triangle(), { sdf: true, pixelRatio: 3 });
     const add = (id, type, source, paint, extra = {}) => map.addLayer({ id, type, source, paint, ...extra });
     add("land", "fill", "land", {});
-    add("coast", "line", "land", { "line-width": 0.8 });
+    add("coast", "line", "coast", { "line-width": 0.8 });
     add("borders", "line", "borders", { "line-width": 0.7, "line-dasharray": [4, 3] });
     add("graticule", "line", "graticule", { "line-width": 0.6 }, { filter: ["==", ["geometry-type"], "LineString"] });
     add("graticule-labels", "symbol", "graticule", {}, {
@@ -101,14 +128,14 @@ export class EventMap {
       layout: { "text-field": ["get", "station"], "text-font": FONT, "text-size": 10.5, "text-offset": [0, 0.85], "text-anchor": "top", "text-optional": true },
     });
     add("events", "circle", "events", {
-      "circle-radius": radiusExpression, "circle-opacity": ["case", ["boolean", ["feature-state", "lit"], false], 1, 0.78],
+      "circle-opacity": ["case", ["boolean", ["feature-state", "lit"], false], 1, 0.78],
       "circle-stroke-width": ["case", ["boolean", ["feature-state", "lit"], false], 2, 0.7],
     }, { layout: { "circle-sort-key": ["-", 0, ["coalesce", ["get", "mag"], -0.5]] } });
-    add("selected", "circle", "selected", { "circle-radius": ["+", 4.5, radiusExpression], "circle-opacity": 0, "circle-stroke-width": 2 });
+    add("selected", "circle", "selected", { "circle-opacity": 0, "circle-stroke-width": 2 });
     this.colour();
     this.listen();
     this.dressed = true;
-    this.setEvents(this.shown.events, this.shown.deepest);
+    this.setEvents(this.shown.events, this.shown.deepest, this.shown.smallest);
     this.setStations(this.shown.stations);
     this.setRegion(this.shown.region);
     this.select(this.shown.selected);
@@ -183,10 +210,9 @@ export class EventMap {
     const scale = this.map.getZoom() >= FINE_ZOOM ? "10m" : "50m";
     if (this.scale === scale || this.scale === "10m") return;
     this.scale = scale;
-    const { land, borders } = await world(scale);
+    const shapes = await world(scale);
     if (this.scale !== scale) return;
-    this.map.getSource("land").setData(land);
-    this.map.getSource("borders").setData({ type: "Feature", geometry: borders, properties: {} });
+    for (const [id, geometry] of Object.entries(shapes)) this.map.getSource(id).setData({ type: "Feature", geometry, properties: {} });
   }
 
   graticule() {
@@ -207,7 +233,7 @@ export class EventMap {
       const x = i * step;
       const shown = ((((x + 180) % 360) + 360) % 360) - 180;
       line([[x, south], [x, north]]);
-      label([x, north], `${Math.abs(shown).toFixed(decimals)}°${Math.abs(shown) < 1e-9 ? "" : shown < 0 ? "W" : "E"}`, "top-left", [0.3, 0.35]);
+      label([x, north], `${Math.abs(shown).toFixed(decimals)}°${Math.abs(shown) < 1e-9 || Math.abs(shown) === 180 ? "" : shown < 0 ? "W" : "E"}`, "top-left", [0.3, 0.35]);
     }
     for (let i = Math.ceil(south / step); i * step <= north; i += 1) {
       const y = i * step;
@@ -218,10 +244,12 @@ export class EventMap {
     this.map.getSource("graticule").setData(collection(features));
   }
 
-  setEvents(events, deepest) {
-    Object.assign(this.shown, { events, deepest });
+  setEvents(events, deepest, smallest) {
+    Object.assign(this.shown, { events, deepest, smallest });
     if (!this.dressed) return;
     this.colourDepth();
+    this.map.setPaintProperty("events", "circle-radius", radiusExpression(smallest));
+    this.map.setPaintProperty("selected", "circle-radius", ["+", 4.5, radiusExpression(smallest)]);
     this.map.getSource("events").setData(collection(events.map((event) => ({
       type: "Feature",
       geometry: { type: "Point", coordinates: [event.longitude, event.latitude] },

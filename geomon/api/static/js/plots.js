@@ -208,8 +208,8 @@ export class TimePlot extends EventPlot {
     });
   }
 
-  show({ events, span, deepest, coverage }) {
-    Object.assign(this, { events, span, deepest, coverage });
+  show({ events, span, deepest, smallest, coverage }) {
+    Object.assign(this, { events, span, deepest, smallest, coverage });
     this.draw();
   }
 
@@ -253,7 +253,7 @@ export class TimePlot extends EventPlot {
       pen.fillText(m.toFixed(1).replace("-", "−"), this.left - 9, y(m));
     }
     this.timeAxis(pen, bottom);
-    this.place(this.events.map((event) => ({ event, x: this.x(event.time), y: y(event.mag ?? low), r: radius(event.mag) * 0.8 })));
+    this.place(this.events.map((event) => ({ event, x: this.x(event.time), y: y(event.mag ?? low), r: radius(event.mag, this.smallest) * 0.8 })));
     if (this.points.length <= 400) {
       pen.globalAlpha = 0.35;
       pen.strokeStyle = css("faint");
@@ -265,7 +265,12 @@ export class TimePlot extends EventPlot {
       pen.stroke();
       pen.globalAlpha = 1;
     }
+    pen.save();
+    pen.beginPath();
+    pen.rect(this.left - 8, 0, this.right - this.left + 16, bottom + 6);
+    pen.clip();
     this.circles(pen);
+    pen.restore();
   }
 
   // Hatched where too few stations watched to find an event; along the axis a bar as high as the share of stations watching.
@@ -315,8 +320,8 @@ export class DepthPlot extends EventPlot {
     this.stations = [];
   }
 
-  show({ events, stations, deepest, bounds, axis }) {
-    Object.assign(this, { events, stations, deepest, bounds, axis });
+  show({ events, stations, deepest, smallest, bounds, axis }) {
+    Object.assign(this, { events, stations, deepest, smallest, bounds, axis });
     this.draw();
   }
 
@@ -354,7 +359,7 @@ export class DepthPlot extends EventPlot {
       pen.fillRect(Math.round(x), bottom, 1, 3);
       const shown = along ? ((((value + 180) % 360) + 360) % 360) - 180 : value;
       const side = along ? (shown < 0 ? "W" : "E") : shown < 0 ? "S" : "N";
-      pen.fillText(`${Math.abs(shown).toFixed(decimals)}°${Math.abs(shown) < 1e-9 ? "" : side}`, x, bottom + 19);
+      pen.fillText(`${Math.abs(shown).toFixed(decimals)}°${Math.abs(shown) < 1e-9 || Math.abs(shown) === 180 ? "" : side}`, x, bottom + 19);
     }
     pen.save();
     pen.beginPath();
@@ -370,7 +375,7 @@ export class DepthPlot extends EventPlot {
       pen.lineTo(x - 4, top - 2);
       pen.fill();
     }
-    this.place(this.events.map((event) => ({ event, x: across(event), y: y(event.depth ?? 0), r: radius(event.mag) * 0.8 })));
+    this.place(this.events.map((event) => ({ event, x: across(event), y: y(event.depth ?? 0), r: radius(event.mag, this.smallest) * 0.8 })));
     if (this.points.length <= 300) {
       pen.strokeStyle = css("faint");
       pen.globalAlpha = 0.55;

@@ -95,7 +95,7 @@ export class RecordSection {
     }
     if (!trace.pieces.length) {
       pen.fillStyle = css("faint");
-      pen.fillText("no data", x((x.from ?? 0)) + 6, middle);
+      pen.fillText("no data", LEFT + 6, middle);
     }
     for (const pick of trace.picks) {
       const at = x((Date.parse(pick.time) - origin) / 1000);

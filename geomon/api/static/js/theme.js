@@ -25,9 +25,16 @@ export function depthExpression(deepest) {
   return ["interpolate", ["linear"], ["coalesce", ["get", "depth"], 0], ...stops];
 }
 
-// Radius in pixels of the circle of an event; the map's expression says the same.
-export const radius = (m) => 2.4 + 1.5 * 1.8 ** Math.min(m ?? -0.5, 7);
-export const radiusExpression = ["+", 2.4, ["*", 1.5, ["^", 1.8, ["min", ["coalesce", ["get", "mag"], -0.5], 7]]]];
+// Radius in pixels of the circle of an event, `base` being the magnitude that gets a small one;
+// the map's expression says the same.
+export const radius = (m, base) => 2.4 + 1.5 * 1.8 ** Math.min((m ?? base - 0.5) - base, 4.5);
+export const radiusExpression = (base) => ["+", 2.4, ["*", 1.5, ["^", 1.8, ["min", ["-", ["coalesce", ["get", "mag"], base - 0.5], base], 4.5]]]];
+
+// Local networks start at magnitude 0; where larger events are shown the scale moves up with them.
+export function baseMagnitude(events) {
+  const largest = events.reduce((high, event) => Math.max(high, event.mag ?? -9), -9);
+  return Math.max(0, Math.ceil(largest - 3.6));
+}
 
 const NICE = [1, 2, 5, 10, 15, 20, 30, 40, 60, 80, 100, 150, 200, 300, 400, 600, 800];
 
