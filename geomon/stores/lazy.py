@@ -50,7 +50,7 @@ class LazyStream:
 
     def time_ns(self, position: int) -> int:
         """Time of a position, to half a sample; exact times come with `Archive.read_stream`."""
-        per_day = self.samples.shape[1] // len(self.days)
+        per_day = int(self.samples.shape[1]) // len(self.days)
         day, rest = divmod(position, per_day)
         start_ns = day_span(self.days[day]).start_ns
         return start_ns + min(round(rest * NS_PER_S / self.sampling_rate_hz), NS_PER_DAY - 1)

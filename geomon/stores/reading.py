@@ -32,7 +32,9 @@ def runs_in(
 ) -> Iterator[tuple[GridRun | Extra, int, int]]:
     """Yield each visible run of a day record with its samples [first, last) that lie in a span."""
     clock = Clock(record.series.sampling_rate_hz)
-    for run in (*record.runs, *(extra for extra in record.extras if extra.is_visible)):
+    visible: list[GridRun | Extra] = [*record.runs]
+    visible += [extra for extra in record.extras if extra.is_visible]
+    for run in visible:
         if components is not None and run.component not in components:
             continue
         first = clock.first_at_or_after(run.start_ns, run.n_samples, span.start_ns)

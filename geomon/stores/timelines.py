@@ -168,7 +168,8 @@ class Clock:
 
 def same_bits(one: NDArray[Any], two: NDArray[Any]) -> NDArray[np.bool_]:
     """Compare samples bit for bit, so that NaN equals itself."""
-    return np.equal(_bits(one), _bits(two))
+    equal: NDArray[np.bool_] = np.equal(_bits(one), _bits(two))
+    return equal
 
 
 def _bits(samples: NDArray[Any]) -> NDArray[Any]:
@@ -453,7 +454,7 @@ def _parted(
     parts: list[tuple[bool, int, int]] = []
     position = 0
     last_ns = start_ns + clock.after(size - 1)
-    at = bisect_left(blocked, start_ns - half, key=lambda span: span[1])
+    at = bisect_left(blocked, _up(start_ns - half), key=lambda span: span[1])
     while at < len(blocked) and blocked[at][0] <= last_ns + half:
         low, high = blocked[at]
         first = max(position, clock.first_at_or_after(start_ns, size, _up(low - half)))
