@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 from geomon.config import Config
 from geomon.errors import GeomonError
-from geomon.ids import StationId, StreamId
+from geomon.ids import SeedId, StationId, StreamId
 from geomon.services.fanout import fan_out
 from geomon.services.reports import Progress, Report, distinct, no_progress
 from geomon.services.workspace import workspace
 from geomon.stores.ledger import State
-from geomon.times import NS_PER_DAY, TimeSpan, merged, subtracted
+from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, merged, subtracted
 
 logger = logging.getLogger(__name__)
 
+_ANSWERED = frozenset({"data", "nodata"})
+_LIVE_NS = 7200 * NS_PER_S
+_SLOWEST_HZ = 20.0
 _MAX_HOLES = 24
 """More holes than this in a station-day are asked for as one span: cheaper for everyone."""
 
@@ -58,8 +61,9 @@ def ingest(
 ) -> IngestReport:
     """Fetch every hole of the archive in a span, station-day by station-day.
 
-    What is archived already is not asked for again, so running twice changes nothing. A
-    station-day that cannot be had is reported; the others go on.
+    What is archived already is not asked for again, and neither is a hole that was asked for a
+    moment ago, so running twice changes nothing. A station-day that cannot be had is reported;
+    the others go on.
 
     Parameters
     ----------
@@ -127,14 +131,12 @@ def _ingest_station_day(config: Config, unit: _Unit) -> _Outcome:
 
 def _fetch_holes(config: Config, unit: _Unit) -> _Outcome:
     space = workspace(config)
-    inventory = space.stations()
-    seed_ids = [
-        seed_id for seed_id in inventory.seed_ids(unit.span) if seed_id.stream_id in unit.streams
-    ]
+    known = space.stations().seed_ids(unit.span)
+    seed_ids = [seed_id for seed_id in known if seed_id.stream_id in unit.streams]
     outcomes: list[str] = []
     problems: list[str] = []
     n_bytes = n_new = 0
-    for hole in _holes(config, unit):
+    for hole in _to_ask(config, unit, seed_ids):
         fetched = space.source.fetch(seed_ids, hole)
         outcomes.append(fetched.outcome)
         problems += fetched.problems
@@ -142,44 +144,63 @@ def _fetch_holes(config: Config, unit: _Unit) -> _Outcome:
         if fetched.segments:
             reports = space.archive.write(fetched.segments, fetched.provenance)
             n_new += sum(report.n_new_samples for report in reports)
+        if fetched.outcome in _ANSWERED:
+            _note_gaps(config, seed_ids, hole)
+    failed = any(kind not in _ANSWERED for kind in outcomes)
     missing_s = 0.0
     for stream in unit.streams:
-        held = merged(
-            part for parts in space.archive.coverage(stream, unit.span).values() for part in parts
-        )
-        lacking = sum(part.duration_s for part in subtracted(unit.span, held))
-        missing_s += lacking
-        failed = [kind for kind in outcomes if kind not in {"data", "nodata"}]
+        coverage = space.archive.coverage(stream, unit.span)
+        held = merged(part for parts in coverage.values() for part in parts)
+        missing_s += sum(part.duration_s for part in subtracted(unit.span, held))
         state: State = "failed" if failed else "done" if held else "nodata"
         space.coverage.record(
             "archive", str(stream), unit.span, state=state, error="; ".join(problems[:3])
         )
-    failed_kinds = {kind for kind in outcomes if kind not in {"data", "nodata"}}
     logger.info(
         "archived %s %s new=%d bytes=%d missing_s=%.0f %s",
         unit.station_id, unit.span.start.date(), n_new, n_bytes, missing_s, ",".join(outcomes),
     )  # fmt: skip
-    return _Outcome(tuple(outcomes), n_bytes, n_new, missing_s, tuple(problems), bool(failed_kinds))
+    return _Outcome(tuple(outcomes), n_bytes, n_new, missing_s, tuple(problems), failed)
 
 
-def _holes(config: Config, unit: _Unit) -> list[TimeSpan]:
-    """Return what some channel of the unit lacks, longer than two samples, in time order."""
+def _to_ask(config: Config, unit: _Unit, seed_ids: list[SeedId]) -> list[TimeSpan]:
+    """Return what to ask for: holes never asked for, due again, or at the live end.
+
+    Data come late, so a hole that reaches to the end of a recent span is asked for every time;
+    others follow the schedule of `geomon.stores.gaps`.
+    """
     space = workspace(config)
-    lacking: list[TimeSpan] = []
-    for stream in unit.streams:
-        coverage = space.archive.coverage(stream, unit.span)
-        wanted = [s for s in space.stations().seed_ids(unit.span) if s.stream_id == stream]
-        for seed_id in wanted:
-            lacking += subtracted(unit.span, coverage.get(seed_id, []))
-    holes = [hole for hole in merged(lacking) if hole.duration_s > _shortest_hole_s(config)]
-    if len(holes) > _MAX_HOLES:
-        return [TimeSpan(holes[0].start_ns, holes[-1].end_ns)]
-    return holes
+    wanted: list[TimeSpan] = []
+    for seed_id in seed_ids:
+        holes = _holes(config, seed_id, unit.span)
+        live = [hole for hole in holes if _is_live(hole, unit.span)]
+        wanted += live
+        wanted += space.catalog.gaps.to_ask(
+            str(seed_id), [hole for hole in holes if hole not in live]
+        )
+    parts = merged(wanted)
+    if len(parts) > _MAX_HOLES:
+        return [TimeSpan(parts[0].start_ns, parts[-1].end_ns)]
+    return parts
 
 
-def _shortest_hole_s(config: Config) -> float:
-    """Return two samples of the slowest stream worth picking, so that grids may be off UTC."""
-    rates = [
-        c.sampling_rate_hz for c in workspace(config).stations().channels if c.sampling_rate_hz
-    ]
-    return 2.0 / min(rates, default=20.0)
+def _note_gaps(config: Config, seed_ids: list[SeedId], asked: TimeSpan) -> None:
+    """Remember what an answer lacked, and forget gaps that it filled."""
+    gaps = workspace(config).catalog.gaps
+    for seed_id in seed_ids:
+        left = [hole for hole in _holes(config, seed_id, asked) if not _is_live(hole, asked)]
+        if left or gaps.known(str(seed_id), asked):
+            gaps.note(str(seed_id), asked, left)
+
+
+def _holes(config: Config, seed_id: SeedId, span: TimeSpan) -> list[TimeSpan]:
+    """Return what the archive lacks of a channel; its sample grid may be off the span's ends."""
+    space = workspace(config)
+    held = space.archive.coverage(seed_id.stream_id, span).get(seed_id, [])
+    channel = space.stations().channel(seed_id, span.start_ns)
+    rate = channel.sampling_rate_hz if channel and channel.sampling_rate_hz else _SLOWEST_HZ
+    return [hole for hole in subtracted(span, held) if hole.duration_s > 2 / rate]
+
+
+def _is_live(hole: TimeSpan, span: TimeSpan) -> bool:
+    return hole.end_ns == span.end_ns and time.time_ns() - hole.end_ns < _LIVE_NS
