@@ -47,7 +47,7 @@ class Visit:
 
     def __init__(self, browser: Browser, address: str, **options: Any) -> None:
         self.address = address
-        self.context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
+        self.context = browser.new_context(viewport={"width": 1100, "height": 720}, **options)
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(TIMEOUT_MS)
         self.outside: list[str] = []
@@ -65,18 +65,32 @@ class Visit:
             self.complaints.append(message.text)
 
     def open(self, state: str = "") -> Page:
-        self.page.goto(f"{self.address}/{state}")
+        """Open the page, or follow a link to another state of it."""
+        if self.page.url.startswith(self.address):
+            self.page.evaluate(
+                """state => new Promise(done => {
+                    if (location.hash === state) done();
+                    addEventListener("hashchange", () => setTimeout(done), { once: true });
+                    location.hash = state;
+                })""",
+                state,
+            )
+        else:
+            self.page.goto(f"{self.address}/{state}")
         self.page.wait_for_selector("html[data-ready=true]", state="attached")
         return self.page
 
+    def close(self) -> None:
+        self.context.close()
+        assert self.outside == []
+        assert self.complaints == []
 
-@pytest.fixture
+
+@pytest.fixture(scope="module")
 def visit(browser: Browser, server: str) -> Iterator[Visit]:
     visit = Visit(browser, server)
     yield visit
-    visit.context.close()
-    assert visit.outside == []
-    assert visit.complaints == []
+    visit.close()
 
 
 def n_shown(page: Page) -> int:
@@ -167,9 +181,7 @@ def test_a_phone_in_the_dark(browser: Browser, server: str):
     page.locator(".row").first.tap()
     page.wait_for_selector(".records canvas")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    visit.context.close()
-    assert visit.outside == []
-    assert visit.complaints == []
+    visit.close()
 
 
 def test_a_new_event_appears_by_itself(browser: Browser, tmp_path):
@@ -188,6 +200,4 @@ def test_a_new_event_appears_by_itself(browser: Browser, tmp_path):
         page.wait_for_function(
             "() => document.querySelector('#summary .big').textContent.startsWith('3')", polling=100
         )
-        visit.context.close()
-    assert visit.outside == []
-    assert visit.complaints == []
+        visit.close()

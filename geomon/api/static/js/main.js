@@ -212,11 +212,10 @@ function home() {
 }
 
 function fitEvents() {
-  const bounds = boxAround(data.shown);
-  if (bounds) map.fit(bounds);
+  map.fit(boxAround(data.shown));
 }
 
-function showEvent() {
+async function showEvent() {
   const open = state.event !== null;
   document.querySelector(".stage").classList.toggle("has-detail", open);
   $("overview").hidden = open;
@@ -232,8 +231,8 @@ function showEvent() {
   }
   const known = data.byId.get(state.event);
   if (known) map.reveal(known);
-  detail.open(state.event, state.component);
   if (innerWidth <= 860) scrollTo({ top: 0 });
+  await detail.open(state.event, state.component);
 }
 
 function connect() {
@@ -263,6 +262,22 @@ function connect() {
 function step(by) {
   const next = list.neighbour(state.event, by);
   if (next) update({ event: next.id });
+}
+
+// Brings the page in line with a changed state.
+async function follow(changed, fromAddress) {
+  document.documentElement.dataset.ready = "false";
+  if (changed.has("span") && !(await load())) return;
+  if (changed.has("map") && fromAddress) {
+    if (state.map) map.show(state.map);
+    else map.fit(home());
+  }
+  if (changed.has("span") || changed.has("minMagnitude")) show();
+  else showBar();
+  if (changed.has("sort")) showList();
+  if (changed.has("axis")) showSection();
+  if (changed.has("event") || (changed.has("component") && state.event)) await showEvent();
+  document.documentElement.dataset.ready = "true";
 }
 
 async function refresh() {
@@ -300,15 +315,8 @@ async function start() {
   map.setRegion(data.status.region);
   connect();
   show();
-  if (state.event) showEvent();
-  onChange(async (changed) => {
-    if (changed.has("span") && !(await load())) return;
-    if (changed.has("span") || changed.has("minMagnitude")) show();
-    else showBar();
-    if (changed.has("sort")) showList();
-    if (changed.has("axis")) showSection();
-    if (changed.has("event") || (changed.has("component") && state.event)) showEvent();
-  });
+  if (state.event) await showEvent();
+  onChange(follow);
   whenThemeChanges(() => {
     map.colour();
     show();

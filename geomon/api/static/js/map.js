@@ -328,7 +328,11 @@ export class EventMap {
     return [this.map.getZoom(), lat, lng];
   }
 
+  show([zoom, latitude, longitude]) {
+    this.map.jumpTo({ zoom, center: [longitude, latitude] });
+  }
+
   fit(bounds) {
-    this.map.fitBounds(bounds, { padding: 48, maxZoom: 12, duration: 0 });
+    if (bounds) this.map.fitBounds(bounds, { padding: 48, maxZoom: 12, duration: 0 });
   }
 }

@@ -17,12 +17,13 @@ export const state = {
 const listeners = new Set();
 export const onChange = (listener) => listeners.add(listener);
 
-export function update(changes) {
+// `fromAddress` tells listeners that a person followed a link or went back.
+export function update(changes, fromAddress = false) {
   const changed = Object.keys(changes).filter((key) => JSON.stringify(state[key]) !== JSON.stringify(changes[key]));
   if (!changed.length) return;
   Object.assign(state, changes);
   writeHash();
-  for (const listener of listeners) listener(new Set(changed));
+  for (const listener of listeners) listener(new Set(changed), fromAddress);
 }
 
 function fromHash() {
@@ -42,10 +43,6 @@ function fromHash() {
   return found;
 }
 
-export function readHash() {
-  update(fromHash());
-}
-
 function writeHash() {
   const parts = [];
   if (Array.isArray(state.span)) parts.push(`from=${iso(state.span[0])}`, `to=${iso(state.span[1])}`);
@@ -61,4 +58,4 @@ function writeHash() {
 }
 
 Object.assign(state, fromHash());
-addEventListener("hashchange", readHash);
+addEventListener("hashchange", () => update(fromHash(), true));
