@@ -23,6 +23,7 @@ from geomon.picking.prepare import (
     MARGIN,
     PIECE,
     STEP_NS,
+    Gridded,
     Prepared,
     piece_span,
     prepare,
@@ -235,7 +236,7 @@ def _piece_picks(
             time_ns = (exact_ns + _ROUND_NS // 2) // _ROUND_NS * _ROUND_NS
             if not inside.contains(time_ns):
                 continue
-            snr, amplitude = _strength(prepared, slot, index)
+            snr, amplitude = _strength(prepared, channel, slot, index)
             found.append(
                 Pick(
                     time=from_ns(time_ns),
@@ -265,15 +266,22 @@ def _uncertainty(picker: Picker, phase: Phase, peak: Peak) -> float:
     return round(max(rule.floor_s, rule.scale * peak.width / float(GRID) / peak.probability), 3)
 
 
-def _strength(prepared: Prepared, slot: int, index: int) -> tuple[float | None, float | None]:
-    """Signal-to-noise ratio and largest deviation in counts after a pick; None without data."""
-    trace, valid = prepared.deviation[:, slot], prepared.valid[:, slot]
+def _strength(
+    prepared: Prepared, channel: Gridded, slot: int, index: int
+) -> tuple[float | None, float | None]:
+    """Signal-to-noise ratio in the picker's band, and largest deviation in counts after a pick."""
     after, before = slice(index, index + _SIGNAL), slice(index - _NOISE, index)
-    signal, noise = trace[after][valid[after]], trace[before][valid[before]]
-    if signal.size == 0:
+    is_signal, is_noise = prepared.valid[after, slot], prepared.valid[before, slot]
+    if not is_signal.any():
         return None, None
-    amplitude = float(np.abs(signal).max())
-    if noise.size == 0 or not noise.any():
+    counts = channel.samples[after][is_signal]
+    level = channel.samples[before][is_noise].mean() if is_noise.any() else counts.mean()
+    amplitude = float(f"{np.abs(counts - level).max():.6g}")
+    if not is_noise.any():
         return None, amplitude
-    ratio = float(np.sqrt(np.mean(signal**2)) / np.sqrt(np.mean(noise**2)))
-    return float(f"{ratio:.4g}"), float(f"{amplitude:.6g}")
+    noise = prepared.filtered[before, slot][is_noise]
+    signal = prepared.filtered[after, slot][is_signal] - noise.mean()
+    floor = float(noise.std())
+    if floor == 0:
+        return None, amplitude
+    return float(f"{np.sqrt(np.mean(signal**2)) / floor:.4g}"), amplitude

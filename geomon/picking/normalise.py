@@ -22,7 +22,7 @@ def _filled_nodes(
 
 def normalise(
     samples: NDArray[np.float64], valid: NDArray[np.bool_], *, first: int, hop: int
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+) -> NDArray[np.float32]:
     """Remove the local mean and divide by the local standard deviation, channel by channel.
 
     Means and standard deviations are taken over the valid samples of windows of two hops around
@@ -42,10 +42,8 @@ def normalise(
 
     Returns
     -------
-    normalised : array of float32, same shape
+    array of float32, same shape
         Zero where not valid and where the channel does not move.
-    mean : array of float64, same shape
-        The local mean that was removed.
     """
     n = samples.shape[-2]
     edges = np.concatenate(([0], np.arange(hop - first % hop, n, hop)))
@@ -90,4 +88,4 @@ def normalise(
     moving = valid & (std > 0)
     out = np.zeros(samples.shape, dtype=np.float32)
     np.divide(samples - mean, std, out=out, where=moving, casting="same_kind")
-    return out, mean
+    return out

@@ -75,8 +75,8 @@ class Prepared:
     ----------
     normalised : array of float32, shape (n, 3)
         In the card's component order.
-    deviation : array of float64, shape (n, 3)
-        Counts minus the local mean, in the same order.
+    filtered : array of float64, shape (n, 3)
+        Counts after the picker's filter, in the same order.
     valid : array of bool, shape (n, 3)
         Where each component has data.
     blind : array of bool, shape (n,)
@@ -86,7 +86,7 @@ class Prepared:
     """
 
     normalised: NDArray[np.float32]
-    deviation: NDArray[np.float64]
+    filtered: NDArray[np.float64]
     valid: NDArray[np.bool_]
     blind: NDArray[np.bool_]
     channels: tuple[Gridded | None, ...]
@@ -247,9 +247,9 @@ def prepare(
             valid[:, number] = column.valid
     if not valid.any():
         return None
-    scaled, mean = conditioned(card, samples, valid, first)
+    scaled, filtered = conditioned(card, samples, valid, first)
     blind = blinded(valid, round(card.blind_s * float(GRID)))
-    return Prepared(scaled, samples - mean, valid, blind, tuple(columns))
+    return Prepared(scaled, filtered, valid, blind, tuple(columns))
 
 
 def conditioned(
@@ -269,17 +269,15 @@ def conditioned(
     Returns
     -------
     normalised : array of float32, shape (n, channels)
-    mean : array of float64, shape (n, channels)
-        Local mean of the unfiltered samples.
+    filtered : array of float64, shape (n, channels)
+        Samples after the card's filter.
     """
     rule = card.normalisation
-    hop = round(rule.window_s * float(GRID) / 2)
-    if rule.highpass_hz is None:
-        scaled, mean = normalise(samples, valid, first=first, hop=hop)
-    else:
+    filtered = samples
+    if rule.highpass_hz is not None:
         filtered = highpass(samples, rule.highpass_hz, float(GRID), rule.highpass_order)
-        scaled, drift = normalise(filtered, valid, first=first, hop=hop)
-        mean = samples - filtered + drift
+    hop = round(rule.window_s * float(GRID) / 2)
+    scaled = normalise(filtered, valid, first=first, hop=hop)
     if rule.compression is not None:
         scaled = np.arcsinh(np.float32(rule.compression) * scaled)
-    return scaled, mean
+    return scaled, filtered

@@ -3,8 +3,9 @@
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from geomon.picking.card import (
     save_picker,
 )
 from geomon.picking.importers import import_phasenet
+from geomon.times import TimeSpan, merged
 from geomon.training.evaluate import best_threshold, pick_windows, score_windows
 from geomon.training.recordings import (
     LabelledWindow,
@@ -76,7 +78,7 @@ class TrainingRecipe:
     name: str = "default"
     version: str = "1"
     seed: int = 20_241
-    steps: int = 14_000
+    steps: int = 20_000
     batch_size: int = 16
     learning_rate: float = 1e-3
     n_events: int = 7000
@@ -93,12 +95,16 @@ class TrainingRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a picker learns from and is tested on."""
+    """What a picker learns from and is tested on.
+
+    `data` lists the former; `spans` are those of the continuous recordings.
+    """
 
     recordings: tuple[Recording, ...]
     noise: tuple[NDArray[np.float16], ...]
     test_windows: tuple[LabelledWindow, ...]
     data: tuple[DataItem, ...]
+    spans: tuple[TimeSpan, ...] = ()
 
 
 def draft_card(recipe: TrainingRecipe) -> PickerCard:
@@ -134,40 +140,68 @@ def gather(recipe: TrainingRecipe, real: Path | None, teacher: Picker | None) ->
     DataError
         If a folder the recipe names holds nothing.
     """
+    parts: list[Material] = []
+    if real is not None:
+        parts += [_labelled_part(real, name, teacher) for name in recipe.labelled]
+    if real is not None and teacher is not None:
+        rng = np.random.default_rng(recipe.seed + 1)
+        parts += [_taught_part(real, name, teacher, recipe, rng) for name in recipe.continuous]
+    return Material(
+        *(tuple(chain(*(getattr(part, item.name) for part in parts))) for item in fields(Material))
+    )
+
+
+def _labelled_part(real: Path, name: str, teacher: Picker | None) -> Material:
+    folder = _folder(real, name)
+    windows = read_windows(folder)
+    train = [window for window in windows if is_training_station(window.station_id)]
+    stations = sorted({str(window.station_id) for window in train})
+    item = DataItem(
+        name=name,
+        use="labels",
+        amount=f"{len(train)} windows of {len(stations)} stations: {', '.join(stations)}",
+        licence=_licence(real, name),
+        sha256=manifest(folder.glob("*.npz")),
+    )
+    return Material(
+        recordings=tuple(labelled(window, teacher) for window in train),
+        noise=tuple(noise_before(window) for window in train),
+        test_windows=tuple(w for w in windows if not is_training_station(w.station_id)),
+        data=(item,),
+    )
+
+
+def _taught_part(
+    real: Path, name: str, teacher: Picker, recipe: TrainingRecipe, rng: np.random.Generator
+) -> Material:
+    folder = _folder(real, name)
     recordings: list[Recording] = []
     noise: list[NDArray[np.float16]] = []
-    test: list[LabelledWindow] = []
-    data: list[DataItem] = []
-    rng = np.random.default_rng(recipe.seed + 1)
-    for name in recipe.labelled if real is not None else ():
-        folder = _folder(real, name)
-        windows = read_windows(folder)
-        train = [w for w in windows if is_training_station(w.station_id)]
-        test += [w for w in windows if not is_training_station(w.station_id)]
-        recordings += [labelled(window, teacher) for window in train]
-        noise += [noise_before(window) for window in train]
-        stations = sorted({str(window.station_id) for window in train})
-        amount = f"{len(train)} windows of {len(stations)} stations: {', '.join(stations)}"
-        digest = manifest(folder.glob("*.npz"))
-        data.append(DataItem(name=name, use="labels", amount=amount, sha256=digest))
-    if teacher is None:
-        return Material(tuple(recordings), tuple(noise), tuple(test), tuple(data))
-    for name in recipe.continuous if real is not None else ():
-        for stream, segments in read_streams(_folder(real, name)):
-            recording = taught(teacher, segments, whole_span(segments))
-            recordings.append(recording)
-            noise += quiet_windows(recording, recipe.n_quiet, rng)
-            hours = (
-                sum(s.samples.size / s.sampling_rate_hz for s in segments)
-                / 3600
-                / len({s.seed_id for s in segments})
-            )
-            data.append(DataItem(name=f"{name} {stream}", use="teacher", amount=f"{hours:.1f} h"))
-    return Material(tuple(recordings), tuple(noise), tuple(test), tuple(data))
+    spans: list[TimeSpan] = []
+    streams: list[str] = []
+    for stream, segments in read_streams(folder):
+        spans.append(whole_span(segments))
+        streams.append(f"{stream} {spans[-1].duration_s / 3600:.1f} h")
+        recordings.append(taught(teacher, segments, spans[-1]))
+        noise += quiet_windows(recordings[-1], recipe.n_quiet, rng)
+    item = DataItem(
+        name=name,
+        use="teacher",
+        amount=", ".join(streams),
+        licence=_licence(real, name),
+        sha256=manifest(path for path in folder.rglob("*") if path.is_file()),
+    )
+    return Material(tuple(recordings), tuple(noise), (), (item,), tuple(spans))
 
 
-def _folder(real: Path | None, name: str) -> Path:
-    folder = Path(real or ".") / name
+def _licence(real: Path, name: str) -> str:
+    """Return the first line of the licence beside a data set; empty when there is none."""
+    path = real / name.split("/", maxsplit=1)[0] / "LICENSE"
+    return path.read_text(encoding="utf-8").strip().split("\n")[0] if path.is_file() else ""
+
+
+def _folder(real: Path, name: str) -> Path:
+    folder = real / name
     if not folder.is_dir() or not any(folder.iterdir()):
         msg = f"{folder}: nothing there to train on"
         raise DataError(msg)
@@ -327,6 +361,7 @@ def train(
         recipe=asdict(recipe),
         data=(*material.data, synthetic),
         teacher="" if master is None else f"{master.card.name} {master.card.version}",
+        span=", ".join(str(span) for span in merged(material.spans)),
         made_with=", ".join(f"{name} {version(name)}" for name in ("keras", "numpy")),
     )
     card = picker.card.model_copy(update={"training": training})

@@ -42,7 +42,7 @@ def test_same_as_the_definition(first: int, n: int, hole: tuple[int, int], offse
     samples = rng.normal(offset, 3, (n, 2)) * np.array([1, 50])
     valid = np.ones((n, 2), dtype=np.bool_)
     valid[hole[0] : hole[0] + hole[1], 0] = False
-    got, _ = normalise(samples, valid, first=first, hop=1500)
+    got = normalise(samples, valid, first=first, hop=1500)
     for c in range(2):
         expected = naive(samples[:, c], valid[:, c], first, 1500)
         assert np.allclose(got[:, c], expected, atol=2e-4)
@@ -52,25 +52,25 @@ def test_a_batch_is_its_members() -> None:
     rng = np.random.default_rng(0)
     samples = rng.normal(size=(3, 4000, 2))
     valid = rng.random((3, 4000, 2)) < 0.9
-    batch, _ = normalise(samples, valid, first=77, hop=1500)
+    batch = normalise(samples, valid, first=77, hop=1500)
     for one, two, mask in zip(batch, samples, valid, strict=True):
-        assert np.array_equal(one, normalise(two, mask, first=77, hop=1500)[0])
+        assert np.array_equal(one, normalise(two, mask, first=77, hop=1500))
 
 
 def test_inner_samples_do_not_see_far_away() -> None:
     rng = np.random.default_rng(0)
     samples = rng.normal(size=(20_000, 1))
     valid = np.ones_like(samples, dtype=np.bool_)
-    whole, _ = normalise(samples, valid, first=0, hop=1500)
+    whole = normalise(samples, valid, first=0, hop=1500)
     other = samples.copy()
     other[:6000] *= 100
-    changed, _ = normalise(other, valid, first=0, hop=1500)
+    changed = normalise(other, valid, first=0, hop=1500)
     assert np.array_equal(whole[9000:], changed[9000:])
-    part, _ = normalise(samples[4500:], valid[4500:], first=4500, hop=1500)
+    part = normalise(samples[4500:], valid[4500:], first=4500, hop=1500)
     assert np.allclose(part[3000:], whole[7500:], atol=1e-6)
 
 
 def test_dead_channel_is_zero() -> None:
     samples = np.full((3000, 1), 42.0)
-    out, _ = normalise(samples, np.ones((3000, 1), dtype=np.bool_), first=0, hop=1500)
+    out = normalise(samples, np.ones((3000, 1), dtype=np.bool_), first=0, hop=1500)
     assert not out.any()
