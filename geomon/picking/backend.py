@@ -3,10 +3,12 @@
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_IMPORTING = threading.Lock()  # another thread must not get a half-imported module
 _CHATTER = ("WARNING: All log messages before absl", "I0000 ", "To enable the following")
 
 
@@ -39,15 +41,15 @@ def load_keras() -> Any:  # noqa: ANN401 - the module
     ``GEOMON_THREADS`` overrides this, for training. It has no effect if something else in the
     process has started TensorFlow before.
     """
-    if "keras" in sys.modules:
-        return sys.modules["keras"]
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _without_chatter():
-        import keras
+    with _IMPORTING:
+        if "keras" not in sys.modules:
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+            with _without_chatter():
+                import keras
 
-        if keras.backend.backend() == "tensorflow":
-            _start_tensorflow(os.environ.get("GEOMON_THREADS", "1"))
-    return keras
+                if keras.backend.backend() == "tensorflow":
+                    _start_tensorflow(os.environ.get("GEOMON_THREADS", "1"))
+    return sys.modules["keras"]
 
 
 def _start_tensorflow(threads: str) -> None:
