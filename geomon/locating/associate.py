@@ -28,7 +28,6 @@ from geomon.times import NS_PER_S, TimeSpan, from_ns, to_ns
 
 logger = logging.getLogger(__name__)
 
-_FALSE_PER_HOUR = 0.01  # false groups an hour that thresholds aim at, before they are verified
 _SAME_ONSET_S = 0.5  # picks of two sensors at one station closer than this are one onset
 
 
@@ -76,6 +75,28 @@ class Associated:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """How generous one run of the associator is.
+
+    Attributes
+    ----------
+    false_per_hour : float
+        Groups an hour that chance may bring.
+    tolerance_share : float
+        Part of the largest residual that is allowed.
+    n_both : int
+        Stations that must have P and S.
+    """
+
+    false_per_hour: float
+    tolerance_share: float = 1.0
+    n_both: int = 2
+
+
+STRICT = Stage(0.01)
+
+
+@dataclass(frozen=True, slots=True)
 class Thresholds:
     """What PyOcto is told; see `thresholds`.
 
@@ -107,13 +128,14 @@ def thresholds(
     settings: Association,
     picks: Sequence[Pick],
     duration_s: float,
+    stage: Stage,
 ) -> Thresholds:
     """Derive PyOcto's settings from the network's geometry and the rate of picks.
 
-    A group needs so many picks that chance brings as many together, anywhere in the region, less
-    than once in a hundred hours: the picks a cell gathers by chance are binomial, with the rate
-    that each station and phase shows now, and there are as many chances as cells in space and
-    time. Explicit settings win.
+    A group needs so many picks that chance brings as many together, anywhere in the region, no
+    more than `stage.false_per_hour` times an hour: the picks a cell gathers by chance are
+    binomial, with the rate that each station and phase shows now, and there are as many chances
+    as cells in space and time. Explicit settings win.
     """
     spacing = network.spacing_km
     cutoff = settings.max_distance_km or _cutoff(network)
@@ -121,8 +143,9 @@ def thresholds(
     s_time = float(
         travel_times.times("S", cutoff / 2, middle, float(np.median(network.elevation_m)))
     )
-    tolerance = settings.tolerance_s or float(np.clip(0.25 + 0.03 * s_time, 0.3, 2.0))
-    node = float(np.clip(spacing / 3, 1.0, 15.0))
+    widest = settings.tolerance_s or float(np.clip(0.25 + 0.03 * s_time, 0.3, 2.0))
+    tolerance = widest * stage.tolerance_share
+    node = float(np.clip(spacing / 4, 1.0, 15.0))
     near = _within(network, cutoff)
     rate = len(picks) / max(duration_s, 1.0) / (2 * len(network.stations))
     chance = 1 - float(np.exp(-2 * tolerance * rate))
@@ -132,7 +155,7 @@ def thresholds(
     cells = (east - west) * (north - south) * (bottom - top) / node**3
     trials = max(cells, 1.0) * 3600 / (2 * tolerance)
     # Chance groups seldom have P and S in the shares asked for: worth two picks.
-    wanted = int(binom.isf(min(_FALSE_PER_HOUR / trials, 0.5), 2 * near, chance)) + 1 - 2
+    wanted = int(binom.isf(min(stage.false_per_hour / trials, 0.5), 2 * near, chance)) + 1 - 2
     least = max(settings.min_p_picks + settings.min_s_picks, settings.min_stations + 1, 6)
     most = max(least, round(1.2 * near))
     n_picks = settings.min_picks or int(np.clip(wanted, least, most))
@@ -141,7 +164,7 @@ def thresholds(
         n_picks=max(n_picks, n_p + n_s),
         n_p_picks=n_p,
         n_s_picks=n_s,
-        n_both=min(n_p, n_s, 2),
+        n_both=min(n_p, n_s, stage.n_both),
         tolerance_s=tolerance,
         node_km=node,
         location_node_km=max(node / 6, 0.2),
@@ -150,10 +173,14 @@ def thresholds(
 
 
 def _cutoff(network: Network) -> float:
-    """Return how far the nearest twelve stations of a typical event in the region are."""
+    """Return how far the nearest eight stations of a typical event in the region are.
+
+    Candidates are found with few, near stations; farther ones are gathered afterwards. Much
+    larger distances cost more time than they find.
+    """
     distance = _lattice_distances(network)
-    wanted = min(12, distance.shape[1]) - 1
-    return float(np.quantile(np.sort(distance, axis=1)[:, wanted], 0.75)) * 1.1 + 1.0
+    wanted = min(8, distance.shape[1]) - 1
+    return float(np.median(np.sort(distance, axis=1)[:, wanted])) + 1.0
 
 
 def _within(network: Network, cutoff_km: float) -> int:
@@ -178,7 +205,7 @@ class Associator:
         self.settings = settings
         self._models: dict[tuple[float, float], Any] = {}
 
-    def associate(self, picks: Iterable[Pick], span: TimeSpan) -> Associated:
+    def associate(self, picks: Iterable[Pick], span: TimeSpan, stage: Stage = STRICT) -> Associated:
         """Group the picks of a span.
 
         Parameters
@@ -187,6 +214,8 @@ class Associator:
             In any order; those of unknown stations or outside `span` are left unused.
         span : TimeSpan
             Where the picks come from: it sets their rate and the zero of PyOcto's clock.
+        stage : Stage
+            How generous to be; by default groups can stand without being verified.
 
         Returns
         -------
@@ -199,7 +228,9 @@ class Associator:
             for pick in given
             if pick.seed_id.station_id in self.network.index and span.contains(to_ns(pick.time))
         )
-        limits = thresholds(self.network, self.travel_times, self.settings, usable, span.duration_s)
+        limits = thresholds(
+            self.network, self.travel_times, self.settings, usable, span.duration_s, stage
+        )
         if reason := _hopeless(usable, limits, self.settings.min_stations):
             return Associated((), tuple(given), reason)
         groups = self._found(usable, span, limits)
@@ -231,7 +262,8 @@ class Associator:
             min_node_size=limits.node_km,
             min_node_size_location=limits.location_node_km,
             pick_match_tolerance=limits.tolerance_s,
-            min_interevent_time=min(1.0, limits.tolerance_s),
+            min_interevent_time=0.0,  # two events may start together far apart
+            max_pick_overlap=0,
             n_picks=limits.n_picks,
             n_p_picks=limits.n_p_picks,
             n_s_picks=limits.n_s_picks,

@@ -59,6 +59,40 @@ class _Data:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """The best point for some picks, with a Gaussian idea of how well it is known.
+
+    Attributes
+    ----------
+    data : _Data
+        The picks.
+    point : array, shape (3,)
+        East, north, down in the network's frame, km.
+    time_s : float
+        Origin time after `data.base_ns`.
+    residual_s, sigma_s : array, shape (n_picks,)
+        Observed minus predicted, and the standard deviation each was given.
+    scale : float
+        Factor by which the residuals are larger than expected; part of `sigma_s`.
+    covariance : array, shape (4, 4)
+        Of east, north, down (km) and origin time (s).
+    """
+
+    data: _Data
+    point: Floats
+    time_s: float
+    residual_s: Floats
+    sigma_s: Floats
+    scale: float
+    covariance: Floats
+
+    @property
+    def time_ns(self) -> int:
+        """Origin time in nanoseconds since 1970."""
+        return self.data.base_ns + round(self.time_s * NS_PER_S)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Posterior:
     """Weighted samples of the hypocentre (east, north, down) and the origin time."""
 
@@ -118,29 +152,45 @@ class Locator:
         Origin or Rejected
             With the reason when there are too few usable picks.
         """
+        fit = self.fit(picks)
+        if isinstance(fit, Rejected):
+            return fit
+        posterior = self._sampled(fit)
+        return self._origin(fit, posterior)
+
+    def fit(self, picks: Sequence[Pick], start: Floats | None = None) -> Fit | Rejected:
+        """Find the best point only.
+
+        Parameters
+        ----------
+        picks : sequence of Pick
+            One event's picks; their order does not matter.
+        start : array, shape (3,), optional
+            Where to look, km in the network's frame; everywhere by default.
+        """
         known = tuple(p for p in sorted(picks) if p.seed_id.station_id in self.network.index)
         stations = {pick.seed_id.station_id for pick in known}
         if len(known) < MIN_PICKS or len(stations) < 3:
-            lost = (
-                f" ({len(picks) - len(known)} of unknown stations)"
-                if len(known) < len(picks)
-                else ""
-            )
+            unknown = len(picks) - len(known)
+            lost = f" ({unknown} of unknown stations)" if unknown else ""
             return Rejected(
                 f"{len(known)} picks at {len(stations)} stations{lost}; "
                 f"needs {MIN_PICKS} at 3 stations"
             )
         data = self._data(known)
-        point, half = self._searched(data)
-        scale = 1.0
-        sigma = self._sigma(data, point, scale)
-        point = self._refined(data, sigma, point, half)
-        sigma = self._sigma(data, point, 1.0)
+        if start is None:
+            point, half = self._searched(data)
+        else:
+            point, half = start, self._coarse[1] / 2
+        point = self._refined(data, self._sigma(data, point), point, half)
+        sigma = self._sigma(data, point)
         scale = self._scale(data, sigma, point)
-        sigma = scale * self._sigma(data, point, 1.0)
+        sigma = scale * sigma
         point = self._refined(data, sigma, point, half / 16)
-        posterior = self._sampled(data, sigma, point)
-        return self._origin(data, sigma, posterior)
+        residual = data.time_s - data.travel_times(point[None])
+        _, time = _student(residual, sigma)
+        covariance = self._linearised(data, sigma, point)
+        return Fit(data, point, float(time[0]), residual[0] - time[0], sigma, scale, covariance)
 
     def residuals(self, group: PickGroup, picks: Sequence[Pick]) -> list[tuple[Pick, float]]:
         """Return what picks lack (s) to a group's own origin, for those that could be its."""
@@ -170,7 +220,7 @@ class Locator:
         self, point: Floats, origin_ns: int, picks: Sequence[Pick]
     ) -> list[tuple[Pick, float, float, float]]:
         """Return picks that an origin could have caused, with residual, sigma and distance."""
-        longest = self._longest_s + 5
+        longest = self.longest_s + 5
         near = tuple(
             pick
             for pick in picks
@@ -182,12 +232,13 @@ class Locator:
         data = self._data(near)
         travelled = data.travel_times(point[None])[0]
         residual = data.time_s + (data.base_ns - origin_ns) / NS_PER_S - travelled
-        sigma = np.hypot(data.sigma_s, _MODEL_FLOOR_S + _MODEL_SHARE * travelled)
+        sigma = np.hypot(data.sigma_s, self.model_sigma(travelled))
         distance = np.hypot(data.x_km - point[0], data.y_km - point[1])
         return list(zip(near, residual.tolist(), sigma.tolist(), distance.tolist(), strict=True))
 
     @cached_property
-    def _longest_s(self) -> float:
+    def longest_s(self) -> float:
+        """Longest S time from the region to a station."""
         return self.network.max_travel_time_s(self.travel_times)
 
     def _data(self, picks: tuple[Pick, ...]) -> _Data:
@@ -195,25 +246,34 @@ class Locator:
         station = np.array([network.index[pick.seed_id.station_id] for pick in picks])
         is_s = np.array([pick.phase == "S" for pick in picks])
         base_ns = min(to_ns(pick.time) for pick in picks)
-        probability = np.array([pick.probability for pick in picks])
-        uncertainty = np.array([pick.uncertainty_s for pick in picks])
         return _Data(
             picks=picks,
             base_ns=base_ns,
             time_s=np.array([(to_ns(pick.time) - base_ns) / NS_PER_S for pick in picks]),
             x_km=network.x_km[station],
             y_km=network.y_km[station],
-            # A doubtful pick is also a less exact one.
-            sigma_s=np.maximum(uncertainty, 0.01) / np.sqrt(np.clip(probability, 0.1, 1.0)),
+            sigma_s=self.pick_sigma(picks),
             station=station,
             is_s=is_s,
             receivers=self.travel_times.receivers(is_s, network.elevation_m[station]),
         )
 
-    def _sigma(self, data: _Data, point: Floats, scale: float) -> Floats:
+    @staticmethod
+    def pick_sigma(picks: Sequence[Pick]) -> Floats:
+        """Return how exact picks are (s): a doubtful pick is also a less exact one."""
+        probability = np.array([pick.probability for pick in picks])
+        uncertainty = np.array([pick.uncertainty_s for pick in picks])
+        return np.asarray(np.maximum(uncertainty, 0.01) / np.sqrt(np.clip(probability, 0.1, 1.0)))
+
+    @staticmethod
+    def model_sigma(travel_time_s: Floats) -> Floats:
+        """Return what the velocity model may be wrong by (s) after some travel time."""
+        return np.asarray(_MODEL_FLOOR_S + _MODEL_SHARE * travel_time_s)
+
+    def _sigma(self, data: _Data, point: Floats) -> Floats:
         """Return what each residual may be (s) for a source near `point`."""
         times = data.travel_times(point[None])[0]
-        return np.asarray(scale * np.hypot(data.sigma_s, _MODEL_FLOOR_S + _MODEL_SHARE * times))
+        return np.hypot(data.sigma_s, self.model_sigma(times))
 
     def _searched(self, data: _Data) -> tuple[Floats, Floats]:
         """Return the best of all coarse nodes after one look around the best few."""
@@ -255,13 +315,14 @@ class Locator:
         )
         return float(np.exp(log_scales[int(np.argmax(score))]))
 
-    def _sampled(self, data: _Data, sigma: Floats, point: Floats) -> _Posterior:
+    def _sampled(self, fit: Fit) -> _Posterior:
         """Draw from the posterior, first around the best point, then from what was found."""
+        data, sigma, point = fit.data, fit.sigma_s, fit.point
         ids = "".join(sorted(pick.pick_id for pick in data.picks))
         seed = int.from_bytes(hashlib.sha256(ids.encode()).digest()[:8], "big")
         rng = np.random.default_rng(seed)
         box = self.network.search_box
-        covariance = self._linearised(data, sigma, point)
+        covariance = fit.covariance[:3, :3]
         centres = point[None]
         kernel = 2.0 * covariance
         for n_samples, n_centres in ((300, 40), (500, 60), (1000, 0)):
@@ -284,7 +345,7 @@ class Locator:
         return _Posterior(samples, times, weights)
 
     def _linearised(self, data: _Data, sigma: Floats, point: Floats) -> Floats:
-        """Return the Gaussian covariance (km²) at the best point, never wider than the box."""
+        """Return the Gaussian covariance (km, s) at the best point, never wider than the box."""
         box = self.network.search_box
         step = np.diag([0.1, 0.1, 0.1])
         low, high = _inside(point - step, box), _inside(point + step, box)
@@ -294,10 +355,11 @@ class Locator:
         design = np.hstack([derivative, np.ones((n, 1))]) / sigma[:, None]
         limits = [np.ptp(box.x_km) / 4, np.ptp(box.y_km) / 4, np.ptp(box.depth_km) / 4]
         prior = np.diag([*(1 / np.square(limits)), 0.0])
-        covariance = np.linalg.inv(design.T @ design + prior)[:3, :3]
+        covariance = np.linalg.inv(design.T @ design + prior)
         return np.asarray((covariance + covariance.T) / 2)
 
-    def _origin(self, data: _Data, sigma: Floats, posterior: _Posterior) -> Origin:
+    def _origin(self, fit: Fit, posterior: _Posterior) -> Origin:
+        data, sigma = fit.data, fit.sigma_s
         network, weights = self.network, posterior.weights
         mean = weights @ posterior.points
         deviation = posterior.points - mean

@@ -7,24 +7,43 @@
     picks ─▶ solve_tile ─▶ RawTile ┘
 """
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
 
 from geomon.config import Association, Region
 from geomon.events import Origin, Phase, Pick
 from geomon.ids import StationId
-from geomon.locating.associate import Associator, PickGroup, meets_minimum
+from geomon.locating.associate import (
+    STRICT,
+    Associator,
+    PickGroup,
+    Stage,
+    meets_minimum,
+)
 from geomon.locating.locate import Locator, Rejected
 from geomon.locating.network import Network
 from geomon.locating.tiles import RawTile, Settled, TileGrid, kept_groups, reconcile
 from geomon.locating.travel_times import TravelTimes
+from geomon.locating.verify import Verified, Verifier
 from geomon.stations import Station
-from geomon.times import TimeSpan, to_ns
+from geomon.times import TimeSpan, from_ns, to_ns
 from geomon.velocity import LayeredModel
 
 _GROSS_WEIGHT = 0.1  # an arrival that counts less does not belong to the event
+_LOG_ODDS = -5.0  # evidence
+# Strong events first; then, among the picks left, whatever chance would not bring too often, with
+# several tolerances, for an event that is hidden in a wrong group with one may show with another.
+_STAGES = (STRICT, Stage(30.0, 1.0, 1), Stage(30.0, 0.6, 1))
 _MISSED_SIGMAS = 2.5  # how close to its predicted time a missed pick must be
+
+
+type _Candidate = tuple[tuple[int, int, str], tuple[Pick, ...], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +117,86 @@ class Solver:
         """
         span = self.grid.input_span(tile)
         inside = sorted({pick for pick in picks if span.contains(to_ns(pick.time))})
-        found = self._associator.associate(inside, span)
-        return RawTile(tile, kept_groups(found.groups, tile, self.grid), found.reason)
+        groups, reason = self._verified_groups(inside, span)
+        return RawTile(tile, kept_groups(groups, tile, self.grid), reason)
+
+    def _verified_groups(self, picks: list[Pick], span: TimeSpan) -> tuple[list[PickGroup], str]:
+        """Associate, keep what is more than chance, and look again among the picks left."""
+        verifier = Verifier(self.locator, picks, self.settings.max_distance_km)
+        groups: list[PickGroup] = []
+        n_weak = 0
+        for stage in _STAGES:
+            found = self._associator.associate(verifier.free_picks(), span, stage)
+            frame = self.network.frame
+            candidates = []
+            for group in found.groups:
+                x, y = frame.to_km(group.latitude, group.longitude)
+                place = np.array([float(x), float(y), group.depth_km])
+                candidates.append((group.rank, group.picks, place))
+            accepted, n_weak = self._accepted(candidates, verifier, len(groups))
+            groups += accepted
+        if groups:
+            return groups, ""
+        if n_weak:
+            return groups, f"{n_weak} groups of picks, none of them more than chance"
+        return groups, found.reason
+
+    def _accepted(
+        self, candidates: list[_Candidate], verifier: Verifier, n_before: int
+    ) -> tuple[list[PickGroup], int]:
+        """Accept candidates from the strongest down; return them and how many remain too weak.
+
+        Each is weighed with the picks still free. Once strong events have taken theirs, chance
+        has fewer picks to work with, so weak ones are weighed again, as long as that helps.
+        """
+        accepted: list[PickGroup] = []
+        waiting = candidates
+        while True:
+            n_start = len(accepted)
+            heap: list[tuple[float, tuple[int, int, str], Verified]] = []
+            weak: list[_Candidate] = []
+            for rank, picks, place in waiting:
+                verified = verifier.verify(picks, place)
+                if self._is_strong(verified):
+                    heap.append((-verified.evidence, rank, verified))
+                elif verified is not None:
+                    weak.append((rank, picks, place))
+            heapq.heapify(heap)
+            used: set[Pick] = set()
+            while heap:
+                _, rank, verified = heapq.heappop(heap)
+                if used.isdisjoint(verified.picks):
+                    verifier.use(verified.picks)
+                    used.update(verified.picks)
+                    accepted.append(self._group(verified))
+                    continue
+                again = verifier.verify(verified.picks, verified.fit.point)
+                if self._is_strong(again):
+                    heapq.heappush(heap, (-again.evidence, rank, again))
+                elif again is not None:
+                    weak.append((rank, again.picks, again.fit.point))
+            if len(accepted) == n_start or not weak:
+                return accepted, len(weak)
+            verifier.recount(n_before + len(accepted))
+            waiting = weak
+
+    def _is_strong(self, verified: Verified | None) -> TypeGuard[Verified]:
+        return (
+            verified is not None
+            and verified.evidence > _LOG_ODDS
+            and meets_minimum(verified.picks, self.settings)
+        )
+
+    def _group(self, verified: Verified) -> PickGroup:
+        x, y, depth = (float(value) for value in verified.fit.point)
+        latitude, longitude = self.network.frame.to_degrees(x, y)
+        return PickGroup(
+            time=from_ns(verified.fit.time_ns),
+            latitude=float(latitude),
+            longitude=float(longitude),
+            depth_km=depth,
+            picks=verified.picks,
+        )
 
     def settle(
         self, before: RawTile, this: RawTile, after: RawTile, picks: Iterable[Pick]
