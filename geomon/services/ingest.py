@@ -16,6 +16,8 @@ from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, merged, subtracted
 
 logger = logging.getLogger(__name__)
 
+_MARGIN_S = 1.0
+"""Asked for beyond a hole: sample times that jitter across its ends must not lose a sample."""
 _ANSWERED = frozenset({"data", "nodata"})
 _LIVE_NS = 7200 * NS_PER_S
 _SLOWEST_HZ = 20.0
@@ -137,7 +139,7 @@ def _fetch_holes(config: Config, unit: _Unit) -> _Outcome:
     problems: list[str] = []
     n_bytes = n_new = 0
     for hole in _to_ask(config, unit, seed_ids):
-        fetched = space.source.fetch(seed_ids, hole)
+        fetched = space.source.fetch(seed_ids, hole.padded(_MARGIN_S))
         outcomes.append(fetched.outcome)
         problems += fetched.problems
         n_bytes += fetched.n_bytes

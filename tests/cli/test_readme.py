@@ -1,0 +1,83 @@
+"""Every command of the README works as printed."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from geomon.config import load_config
+from tests.cli.conftest import Shell
+from tests.servers import free_port
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+# `geomon up` has a test of its own (tests/flows); the demo is the fixture.
+ELSEWHERE = {"make demo": "true", "geomon up --config demo/config.yaml": "geomon up --help"}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    return [line for block in blocks("sh") for line in block.splitlines() if line]
+
+
+@contextmanager
+def served(shell: Shell, command: str, url: str) -> Iterator[None]:
+    server = shell.start(command)
+    try:
+        with httpx.Client(transport=httpx.HTTPTransport(retries=30)) as client:
+            assert client.get(url, timeout=60).status_code == 200
+        yield
+    finally:
+        server.terminate()
+        server.communicate(timeout=60)
+
+
+def test_every_command_runs(demo: tuple[Shell, str]) -> None:
+    shell, _ = demo
+    port = str(free_port())
+    lines = [ELSEWHERE.get(line, line).replace("8080", port) for line in commands()]
+    server = next(line for line in lines if line.startswith("geomon serve"))
+    for line in lines:
+        if line == server or line.startswith("curl"):
+            continue
+        done = shell.run(line.replace("configs/", f"{Path(__file__).parents[2]}/configs/"))
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+        assert "Traceback" not in done.stderr, line
+    with served(shell, f"{server} --port {port}", f"http://127.0.0.1:{port}/"):
+        for line in lines:
+            if line.startswith("curl"):
+                done = shell.run(line)
+                assert done.returncode == 0, f"{line}: {done.stderr}"
+                assert len(done.stdout) > 100, line
+
+
+def test_the_python_example_runs(demo: tuple[Shell, str]) -> None:
+    shell, _ = demo
+    [example] = blocks("python")
+    (shell.folder / "example.py").write_text(example, encoding="utf-8")
+    done = shell.run("python example.py")
+    assert done.returncode == 0, done.stderr
+    assert "magnitude" in done.stdout
+    assert "XX.GM01.00.HHZ" in done.stdout
+
+
+def test_the_config_example_is_good(tmp_path: Path) -> None:
+    [example] = blocks("yaml")
+    path = tmp_path / "mine.yaml"
+    path.write_text(example, encoding="utf-8")
+    config = load_config(path)
+    assert config.network.name == "My network"
+    assert yaml.safe_load(example)["source"]["kind"] == config.source.kind
+
+
+@pytest.mark.parametrize(
+    "mentioned", sorted(set(re.findall(r"`geomon ((?:[a-z]+ ?){1,2})", README)))
+)
+def test_every_command_mentioned_exists(shell: Shell, mentioned: str) -> None:
+    assert shell.run(f"geomon {mentioned} --help").returncode == 0, mentioned

@@ -1,0 +1,1 @@
+"""The same work, cut and ordered differently, gives the same catalogue."""

@@ -1,0 +1,1 @@
+"""Real recordings, from a data centre to located events."""
