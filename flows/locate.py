@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from geomon.services.locate import LocateReport
-from geomon.services.locate import locate as locate_service
 from prefect import State, flow, task
 
 from flows.artifacts import show_events
@@ -11,6 +9,8 @@ from flows.progress import FlowProgress
 from flows.requests import LocateRequest
 from flows.work import TASK, Chunk, Result, closing_state, fan_out, network_chunks, task_runner
 from geomon.config import find_config, load_config
+from geomon.services.locate import LocateReport
+from geomon.services.locate import locate as locate_service
 from geomon.services.reports import Progress, no_progress
 from geomon.times import TimeSpan
 
