@@ -35,7 +35,7 @@ class Pick:
     uncertainty_s : float
         One standard deviation of `time`.
     snr : float or None
-        Ratio of the root mean squares 2 s after and 5 s before the pick.
+        Ratio of the root mean squares 2 s after and 5 s before the pick, in the picker's band.
     amplitude : float or None
         Largest absolute deviation from the local mean within 2 s after the pick, in counts.
     polarity : {"positive", "negative", "undecidable"}

@@ -6,18 +6,18 @@ from numpy.typing import NDArray
 _MIN_VALID = 100  # samples a mean and a standard deviation need
 
 
-def _filled_nodes(
-    values: NDArray[np.float64], known: NDArray[np.bool_], default: float
-) -> NDArray[np.float64]:
-    """Carry the last known node forward, then the first known one back, along axis -2."""
-    n_nodes = values.shape[-2]
-    position = np.arange(n_nodes)[:, None]
-    before = np.maximum.accumulate(np.where(known, position, -1), axis=-2)
+def _filled_nodes(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Carry the last known node forward, then the first known one back; 0 without any."""
+    if known.all():
+        return values
+    n_nodes = values.shape[-1]
+    position = np.arange(n_nodes)
+    before = np.maximum.accumulate(np.where(known, position, -1), axis=-1)
     after = np.where(known, position, n_nodes)
-    after = np.flip(np.minimum.accumulate(np.flip(after, -2), axis=-2), -2)
+    after = np.flip(np.minimum.accumulate(np.flip(after, -1), axis=-1), -1)
     source = np.where(before >= 0, before, np.minimum(after, n_nodes - 1))
-    taken = np.take_along_axis(values, source, axis=-2)
-    return np.where(known.any(axis=-2, keepdims=True), taken, default)
+    taken = np.take_along_axis(values, source, axis=-1)
+    return np.where(known.any(axis=-1, keepdims=True), taken, 0.0)
 
 
 def normalise(
@@ -48,44 +48,51 @@ def normalise(
     n = samples.shape[-2]
     edges = np.concatenate(([0], np.arange(hop - first % hop, n, hop)))
     lengths = np.diff(edges, append=n)
+    # Time last: sums and repeats along contiguous samples are several times faster.
+    x = np.swapaxes(samples, -1, -2).copy()
+    there = np.ascontiguousarray(np.swapaxes(valid, -1, -2))
+    weight = there.astype(np.float64)
+    count = np.add.reduceat(weight, edges, axis=-1)
+    centre = np.add.reduceat(x * weight, edges, axis=-1) / np.maximum(count, 1)
+    deviation = x - np.repeat(centre, lengths, axis=-1)
+    deviation *= weight
+    deviation *= deviation
+    square = np.add.reduceat(deviation, edges, axis=-1)
+    node_mean, node_std = _nodes(count, centre, square)
+    fraction = ((first + np.arange(n, dtype=np.int64)) % hop) / hop
 
-    def spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Repeat one value a block for each of its samples."""
-        return np.repeat(values, lengths, axis=-2)
+    def ramp(nodes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Interpolate linearly between nodes."""
+        line = np.repeat(np.diff(nodes, axis=-1), lengths, axis=-1)
+        line *= fraction
+        line += np.repeat(nodes[..., :-1], lengths, axis=-1)
+        return line
 
-    masked = not valid.all()
-    count = np.add.reduceat(valid, edges, axis=-2, dtype=np.float64)
-    kept = np.where(valid, samples, 0.0) if masked else samples
-    total = np.add.reduceat(kept, edges, axis=-2)
-    centre = total / np.maximum(count, 1)
-    deviation = samples - spread(centre)
-    if masked:
-        deviation *= valid
-    square = np.add.reduceat(deviation * deviation, edges, axis=-2)
+    std = ramp(node_std)
+    std[~(there & (std > 0))] = np.inf
+    x -= ramp(node_mean)
+    x /= std
+    return np.ascontiguousarray(np.swapaxes(x, -1, -2), dtype=np.float32)
 
-    # A node's window is the block before and the block after it.
-    shape = (*count.shape[:-2], count.shape[-2] + 1, count.shape[-1])
+
+def _nodes(
+    count: NDArray[np.float64], centre: NDArray[np.float64], square: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Join the blocks before and after each node: mean and standard deviation at the nodes."""
+    shape = (*count.shape[:-1], count.shape[-1] + 1)
 
     def joined(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
-        out = np.zeros(shape)
-        out[..., 1:, :] += before
-        out[..., :-1, :] += after
-        return out
+        whole = np.zeros(shape)
+        whole[..., 1:] += before
+        whole[..., :-1] += after
+        return whole
 
-    node_count = joined(count, count)
-    node_mean = joined(total, total) / np.maximum(node_count, 1)
+    number = joined(count, count)
+    total = count * centre
+    mean = joined(total, total) / np.maximum(number, 1)
     # Each block's squares are about its own mean; shift them to the node's (Chan et al. 1983).
-    before = square + count * (centre - node_mean[..., 1:, :]) ** 2
-    after = square + count * (centre - node_mean[..., :-1, :]) ** 2
-    node_std = np.sqrt(joined(before, after) / np.maximum(node_count, 1))
-    known = node_count >= _MIN_VALID
-    node_mean = _filled_nodes(node_mean, known, 0.0)
-    node_std = _filled_nodes(node_std, known, 0.0)
-
-    fraction = (((first + np.arange(n, dtype=np.int64)) % hop) / hop)[:, None]
-    mean = spread(node_mean[..., :-1, :]) + fraction * spread(np.diff(node_mean, axis=-2))
-    std = spread(node_std[..., :-1, :]) + fraction * spread(np.diff(node_std, axis=-2))
-    moving = valid & (std > 0)
-    out = np.zeros(samples.shape, dtype=np.float32)
-    np.divide(samples - mean, std, out=out, where=moving, casting="same_kind")
-    return out
+    before = square + count * (centre - mean[..., 1:]) ** 2
+    after = square + count * (centre - mean[..., :-1]) ** 2
+    std = np.sqrt(joined(before, after) / np.maximum(number, 1))
+    known = number >= _MIN_VALID
+    return _filled_nodes(mean, known), _filled_nodes(std, known)
