@@ -45,8 +45,17 @@ def at_most(value: float | None, goal: float) -> tuple[str, bool | None]:
 
 def versions(*packages: str) -> str:
     """Return the Python version, the core count's platform and package versions, for conditions."""
-    named = [f"{name} {importlib.metadata.version(name)}" for name in packages]
+    named = [f"{name} {_version(name)}" for name in packages]
     return ", ".join([f"Python {platform.python_version()}", platform.machine(), *named])
+
+
+def _version(package: str) -> str:
+    for name in (package, f"{package}-cpu"):
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "not installed"
 
 
 def main(measure: Callable[[bool], Sequence[Figure]]) -> None:
