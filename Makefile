@@ -27,7 +27,7 @@ demo: $(STAMP) ## From nothing to a catalogue of located earthquakes and a map, 
 	@$(BIN)/geomon demo --dir $(DEMO_DIR)
 
 test: $(STAMP) ## Run all tests (PYTEST_ARGS="-k archive" narrows them).
-	@$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	@$(TEST_ENV) $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(STAMP) ## Check style, types and the layers.
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy && $(BIN)/lint-imports

@@ -24,11 +24,3 @@ def shared_weights() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the published weights in {folder} (set GEOMON_SHARED)")
     return folder
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one file in one process, so that what they share is made once."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))

@@ -1,6 +1,8 @@
 """A Prefect server for these tests, and a simulated network behind a loopback data centre."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,17 +16,9 @@ from geomon.synthesis.network import Scenario
 
 # Before Prefect is imported: nothing is read from, or left in, the home folder.
 os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="geomon-prefect-")
+atexit.register(shutil.rmtree, os.environ["PREFECT_HOME"], ignore_errors=True)
 os.environ["PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"] = "ignore"
 os.environ.pop("PREFECT_API_URL", None)
-
-
-@pytest.hookimpl(tryfirst=True)  # before every file gets a process of its own
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run all tests of this folder in one process: they share a Prefect server."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("prefect"))
 
 
 @pytest.fixture(scope="session")
