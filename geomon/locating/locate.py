@@ -27,8 +27,9 @@ METHOD = "geomon Student-t 1"
 MIN_PICKS = 4
 _DOF = 4.0  # of the residuals' distribution: tails heavy enough for one pick in ten to be wrong
 _MODEL_FLOOR_S = 0.05  # what a layered model and a station's site leave unexplained, any distance
-_MODEL_SHARE = 0.015  # and what grows with the time travelled
-_SCALE_SPREAD = 0.5  # of log(scale): how far the residuals may ask for other sigmas than assumed
+_MODEL_SHARE = 0.015  # and what grows with the time travelled, different for every path
+_COMMON_SHARE = 0.025  # what all P, or all S, of an event are late or early by, of their times
+_SCALE_SPREAD = 0.3  # of log(scale): how far the residuals may ask for other sigmas than assumed
 _USED_WEIGHT = 0.1  # picks below do not count as used
 
 
@@ -298,7 +299,9 @@ class Locator:
         return point
 
     def _likelihood(self, data: _Data, sigma: Floats, points: Floats) -> tuple[Floats, Floats]:
-        return _student(data.time_s - data.travel_times(points), sigma)
+        """Return log likelihood and origin time of sources at points (m, 3)."""
+        times = data.travel_times(points)
+        return _student_scaled(data.time_s - times, sigma, times, data.is_s)
 
     def _scale(self, data: _Data, sigma: Floats, point: Floats) -> float:
         """Return the factor on all sigmas that the residuals ask for, held near 1 when few."""
@@ -352,10 +355,11 @@ class Locator:
         times = data.travel_times(np.concatenate([low, high]))
         n = times.shape[1]
         derivative = (times[3:] - times[:3]).T / np.diagonal(high - low)
-        design = np.hstack([derivative, np.ones((n, 1))]) / sigma[:, None]
+        travelled = times.mean(axis=0)[:, None] * np.stack([~data.is_s, data.is_s], axis=1)
+        design = np.hstack([derivative, np.ones((n, 1)), travelled]) / sigma[:, None]
         limits = [np.ptp(box.x_km) / 4, np.ptp(box.y_km) / 4, np.ptp(box.depth_km) / 4]
-        prior = np.diag([*(1 / np.square(limits)), 0.0])
-        covariance = np.linalg.inv(design.T @ design + prior)
+        prior = np.diag([*(1 / np.square(limits)), 0.0, *([_COMMON_SHARE**-2] * 2)])
+        covariance = np.linalg.inv(design.T @ design + prior)[:4, :4]
         return np.asarray((covariance + covariance.T) / 2)
 
     def _origin(self, fit: Fit, posterior: _Posterior) -> Origin:
@@ -435,6 +439,39 @@ def _student(residual: Floats, sigma: Floats) -> tuple[Floats, Floats]:
         time = (weight * residual).sum(axis=1) / weight.sum(axis=1)
     u2 = (residual - time[:, None]) ** 2 * inverse
     return -(_DOF + 1) / 2 * np.log1p(u2 / _DOF).sum(axis=1), time
+
+
+def _student_scaled(
+    residual: Floats, sigma: Floats, travelled: Floats, is_s: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """Return log likelihood and origin time with all P and all S times off by a common share.
+
+    The shares, which the velocity model may be wrong by everywhere, are fitted with each origin
+    time, held near zero by their prior. Otherwise errors common to all picks would look like
+    knowledge, of depth above all.
+    """
+    time = np.median(residual, axis=1)
+    share_p, share_s = np.zeros_like(time), np.zeros_like(time)
+    inverse = 1 / sigma**2
+    hold = _COMMON_SHARE**-2
+    through_p, through_s = travelled * ~is_s, travelled * is_s
+    left = residual - time[:, None]
+    for _ in range(3):
+        weight = inverse / (1 + left**2 * inverse / _DOF)
+        weighted = weight * residual
+        w_p, w_s = weight * through_p, weight * through_s
+        a_p, a_s = w_p.sum(axis=1), w_s.sum(axis=1)
+        c_p = (w_p * through_p).sum(axis=1) + hold
+        c_s = (w_s * through_s).sum(axis=1) + hold
+        b_p = (weighted * through_p).sum(axis=1)
+        b_s = (weighted * through_s).sum(axis=1)
+        numerator = weighted.sum(axis=1) - a_p * b_p / c_p - a_s * b_s / c_s
+        time = numerator / (weight.sum(axis=1) - a_p**2 / c_p - a_s**2 / c_s)
+        share_p, share_s = (b_p - time * a_p) / c_p, (b_s - time * a_s) / c_s
+        common = np.where(is_s, share_s[:, None], share_p[:, None])
+        left = residual - time[:, None] - common * travelled
+    likelihood = -(_DOF + 1) / 2 * np.log1p(left**2 * inverse / _DOF).sum(axis=1)
+    return likelihood - hold * (share_p**2 + share_s**2) / 2, time
 
 
 def _lattice(half: Floats, n: int) -> Floats:

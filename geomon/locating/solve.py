@@ -36,7 +36,9 @@ from geomon.times import TimeSpan, from_ns, to_ns
 from geomon.velocity import LayeredModel
 
 _GROSS_WEIGHT = 0.1  # an arrival that counts less does not belong to the event
-_LOG_ODDS = -5.0  # evidence
+# Evidence an event needs. Zero would do if picks came at random; rates are counted so generously
+# that groups of time-shifted picks stay below -9, and most events of eight picks are above -2.
+_LOG_ODDS = -2.0
 # Strong events first; then, among the picks left, whatever chance would not bring too often, with
 # several tolerances, for an event that is hidden in a wrong group with one may show with another.
 _STAGES = (STRICT, Stage(30.0, 1.0, 1), Stage(30.0, 0.6, 1))

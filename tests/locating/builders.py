@@ -1,16 +1,17 @@
 """Simulated networks and picks with known truth, for the tests of `geomon.locating`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 
-from geomon.events import Pick
+from geomon.events import Origin, Pick
 from geomon.ids import SeedId, StationId
-from geomon.locating.network import Network
+from geomon.locating.network import Frame, Network
+from geomon.locating.solve import Solver
 from geomon.locating.travel_times import TravelTimes
 from geomon.stations import Station
-from geomon.times import NS_PER_S, from_ns, parse_time
+from geomon.times import NS_PER_S, TimeSpan, from_ns, parse_time, to_ns
 from geomon.velocity import LayeredModel
 
 CRUST = LayeredModel(
@@ -43,8 +44,6 @@ def build_stations(
     rng: np.random.Generator, n: int = 30, half_km: float = 150.0, lat: float = 38.0,
     lon: float = 22.0, max_elevation_m: float = 2000.0,
 ) -> dict[StationId, Station]:  # fmt: skip
-    from geomon.locating.network import Frame
-
     x, y = rng.uniform(-half_km, half_km, (2, n))
     latitude, longitude = Frame(lat, lon).to_degrees(x, y)
     longitude = (longitude + 180) % 360 - 180
@@ -140,5 +139,15 @@ def simulate(
     return Scene(network, tuple(sorted(picks)), events, hours)
 
 
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+def run_tiles(solver: Solver, picks: Sequence[Pick], *, backwards: bool = False) -> list[Origin]:
+    """Solve every tile that picks touch, forwards or backwards; return all origins by time."""
+    span = TimeSpan(to_ns(min(picks).time), to_ns(max(picks).time) + 1)
+    tiles = solver.grid.tiles(span)
+    first, last = solver.grid.neighbours(tiles[0])[0], solver.grid.neighbours(tiles[-1])[1]
+    step = -1 if backwards else 1
+    raw = {tile: solver.solve_tile(picks, tile) for tile in [first, *tiles, last][::step]}
+    origins: list[Origin] = []
+    for tile in tiles[::step]:
+        before, after = solver.grid.neighbours(tile)
+        origins += solver.settle(raw[before], raw[tile], raw[after], picks).origins
+    return sorted(origins, key=lambda origin: origin.time)
