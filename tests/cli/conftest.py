@@ -1,4 +1,4 @@
-"""One demo for all tests of this folder: it takes a minute."""
+"""A shell to run commands in, and one demo for all tests of a process: it takes a minute."""
 
 import os
 import subprocess
@@ -6,15 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run all tests of this folder in one process: they share the demo."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("demo"))
 
 
 class Shell:

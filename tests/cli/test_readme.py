@@ -1,5 +1,6 @@
-"""Every command of the README works as printed."""
+"""The demo and every command of the README, in one file: one process, one demo."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+from obspy import read_events
 
 from geomon.config import load_config
 from tests.cli.conftest import Shell
@@ -81,3 +83,30 @@ def test_the_config_example_is_good(tmp_path: Path) -> None:
 )
 def test_every_command_mentioned_exists(shell: Shell, mentioned: str) -> None:
     assert shell.run(f"geomon {mentioned} --help").returncode == 0, mentioned
+
+
+DEMO_SPAN = "--start 2024-05-01T23:30 --end 2024-05-02T00:30 --config demo/config.yaml"
+
+
+def test_the_demo_finds_what_can_be_found(demo: tuple[Shell, str]) -> None:
+    shell, printed = demo
+    assert "doubled 0, false 0" in printed
+    events = json.loads(shell.run(f"geomon catalog query {DEMO_SPAN} --json").stdout)
+    assert len(events) >= 45
+    for name in ("catalog.csv", "catalog.xml", "map.png", "section.png"):
+        assert (shell.folder / "demo" / name).stat().st_size > 10_000
+    assert len(read_events(str(shell.folder / "demo" / "catalog.xml"))) == len(events)
+
+
+def test_a_second_demo_changes_nothing(demo: tuple[Shell, str]) -> None:
+    shell, _ = demo
+    before = shell.run(f"geomon catalog digest {DEMO_SPAN}").stdout
+    rows = shell.run("sqlite3 demo/catalog.sqlite .dump 2>/dev/null || true").stdout
+    done = shell.run("geomon demo --json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["n_false"] == report["n_doubled"] == 0
+    assert report["n_findable_found"] >= 0.95 * report["n_findable"]
+    assert shell.run(f"geomon catalog digest {DEMO_SPAN}").stdout == before
+    assert shell.run("sqlite3 demo/catalog.sqlite .dump 2>/dev/null || true").stdout == rows
+    assert not Path(shell.folder, "demo", "served.yaml").exists()
