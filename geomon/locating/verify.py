@@ -80,6 +80,11 @@ class Verifier:
             if k is not None:
                 slots[2 * k + (pick.phase == "S")].append((to_ns(pick.time), pick))
         self._picks = [[pick for _, pick in slot] for slot in slots]
+        self._places = {
+            pick: (number, place)
+            for number, slot in enumerate(self._picks)
+            for place, pick in enumerate(slot)
+        }
         self._base_ns = min((slot[0][0] for slot in slots if slot), default=0)
         self._times = [
             np.array([(time - self._base_ns) / NS_PER_S for time, _ in slot]) for slot in slots
@@ -128,7 +133,7 @@ class Verifier:
     def use(self, picks: Iterable[Pick]) -> None:
         """Take picks away from all later candidates."""
         for pick in picks:
-            slot, place = self._place(pick)
+            slot, place = self._places[pick]
             self._used[slot][place] = True
 
     def free_picks(self) -> list[Pick]:
@@ -156,12 +161,8 @@ class Verifier:
             n_pairs += int((last > first).sum())
         return n_pairs / max(n_p, 1) / self._rate_half_s
 
-    def _place(self, pick: Pick) -> tuple[int, int]:
-        slot = 2 * self._locator.network.index[pick.seed_id.station_id] + (pick.phase == "S")
-        return slot, self._picks[slot].index(pick)
-
     def _is_free(self, pick: Pick) -> bool:
-        slot, place = self._place(pick)
+        slot, place = self._places[pick]
         return not self._used[slot][place]
 
     def _weighed(self, fit: Fit) -> tuple[tuple[Pick, ...], float]:

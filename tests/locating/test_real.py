@@ -1,8 +1,9 @@
-"""Recorded picks: an Icelandic swarm cut by the start of its window."""
+"""Recorded picks: an Icelandic swarm cut by the start of its window, and an Italian sequence."""
 
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from geomon.events import Origin, Pick
@@ -88,3 +89,71 @@ def test_time_shifted_picks_make_no_event(hengill: Hengill) -> None:
     solver, picks, _ = hengill
     early = [pick for pick in picks if pick.time.minute < 2]
     assert run_tiles(solver, shifted_picks(early, 1)) == []
+
+
+# Central Italy, 2016-10-14: PhaseNet picks at 60 stations; others located them with HYPOINVERSE.
+
+ITALY_MINUTES = 8
+ITALY_START_NS = parse_time("2016-10-14T00:00:00")
+ITALY_NODES = [(-3, 5.0, 2.65), (0, 5.3, 2.75), (1, 5.65, 2.8), (3, 5.93, 3.1), (7, 6.2, 3.4)]
+
+
+def italy_model() -> LayeredModel:
+    """Gradients between depths (km) of P and S speed (km/s) as half-kilometre layers."""
+    z, vp, vs = np.array([*ITALY_NODES, (31, 7.5, 4.0)]).T
+    tops = np.arange(-3, 31, 0.5)
+    middle = tops + 0.25
+    return LayeredModel(
+        "italy", (*tops, 31.0), (*np.interp(middle, z, vp), 8.1), (*np.interp(middle, z, vs), 4.49)
+    )
+
+
+def italy_picks(folder: Path) -> list[Pick]:
+    picks = []
+    with (folder / "demo_real/Pick_PhaseNet/results/picks.csv").open() as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            network, station = row["fname"].split("_")[-3:-1]
+            for phase, channel in (("P", "HHZ"), ("S", "HHN")):
+                name = phase.lower()
+                samples = row[f"{name}_idx"].strip("[]").split(",")
+                chances = row[f"{name}_prob"].strip("[]").split(",")
+                picks += [
+                    Pick(
+                        time=from_ns(parse_time(row["t0"]) + int(sample) * 10_000_000),
+                        seed_id=SeedId(network, station, "", channel),
+                        phase=phase,  # type: ignore[arg-type]
+                        probability=float(chance),
+                        uncertainty_s=0.05 if phase == "P" else 0.1,
+                    )
+                    for sample, chance in zip(samples, chances, strict=True)
+                    if sample.strip() and int(sample) < ITALY_MINUTES * 6000
+                ]
+    return picks
+
+
+def test_most_events_of_another_catalogue_are_found_where_it_says(shared_data: Path) -> None:
+    stations = {}
+    folder = shared_data / "real_italy_picks"
+    for line in (folder / "demo_real/Data/station.dat").read_text().splitlines():
+        longitude, latitude, network, code, _, elevation_km = line.split()
+        key = StationId(network, code)
+        stations[key] = Station(key, float(latitude), float(longitude), 1000 * float(elevation_km))
+    found = run_tiles(Solver.of(stations, italy_model()), italy_picks(folder))
+    table = shared_data / "locflow_italy_catalog/location/hypoinverse_corr/catOut.sum"
+    n_reference = n_found = 0
+    for line in table.read_text().splitlines()[1:]:
+        if not line.strip():
+            continue
+        minute_ns = parse_time(f"{line[:10].replace('/', '-')}T{line[11:16]}")
+        second, latitude, longitude = (float(text) for text in line[16:].split()[:3])
+        time_ns = minute_ns + round(second * 1e9)
+        if time_ns > ITALY_START_NS + (ITALY_MINUTES * 60 - 40) * 10**9:
+            continue
+        n_reference += 1
+        near = [o for o in found if abs(to_ns(o.time) - time_ns) <= 2_000_000_000]
+        distances = [
+            float(geodesic(latitude, longitude, [o.latitude], [o.longitude])[0][0]) for o in near
+        ]
+        n_found += min(distances, default=99.0) <= 5.0
+    assert n_reference >= 12
+    assert n_found >= 0.85 * n_reference
