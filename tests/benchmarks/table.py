@@ -1,12 +1,14 @@
 """Write the README's table of figures: run benchmarks and keep what they print.
 
-``python -m tests.benchmarks.table [--quick] [NAME …]``; all benchmarks by default.
+``python -m tests.benchmarks.table [--quick] [NAME …]``; all benchmarks by default. What other
+benchmarks printed before stays.
 """
 
 import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -33,25 +35,28 @@ def measured(name: str, *, quick: bool) -> list[Figure]:
     return [Figure(**figure) for figure in json.loads(result.stdout)]
 
 
+def section(name: str, *, quick: bool) -> str:
+    """Run one benchmark and return its part of the README."""
+    command = f"`python -m tests.benchmarks.{name}{' --quick' if quick else ''}`"
+    where = f"{os.cpu_count()} cores {platform.machine()}, Python {platform.python_version()}"
+    head = f"{command}, {datetime.now(UTC):%Y-%m-%d}, {where}"
+    return f"{head}:\n\n{as_table(measured(name, quick=quick))}\n"
+
+
 def main() -> None:
-    """Run the benchmarks and put their table into the README."""
+    """Run benchmarks and replace their parts of the README's table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=names())
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes")
     arguments = parser.parse_args()
-    parts = [
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores {platform.machine()}, "
-        f"Python {platform.python_version()}"
-        + (", smaller sizes (`--quick`)" if arguments.quick else "")
-        + ".\n"
-    ]
-    for name in arguments.names:
-        figures = measured(name, quick=arguments.quick)
-        parts.append(f"\n`python -m tests.benchmarks.{name}`\n\n{as_table(figures)}\n")
     text = README.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    README.write_text(before + BEGIN + "".join(parts) + END + after, encoding="utf-8")
+    inside, _, after = rest.partition(END)
+    parts = dict(re.findall(r"<!-- (\w+) -->\n(.*?)(?=<!-- |\Z)", inside, re.DOTALL))
+    for name in arguments.names:
+        parts[name] = section(name, quick=arguments.quick) + "\n"
+    inside = "".join(f"<!-- {name} -->\n{parts[name]}" for name in sorted(parts))
+    README.write_text(before + BEGIN + inside + END + after, encoding="utf-8")
 
 
 if __name__ == "__main__":
