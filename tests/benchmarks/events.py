@@ -19,7 +19,7 @@ from tests.science import hengill
 
 _SHARED = Path(os.environ.get("GEOMON_SHARED", Path(__file__).parents[3] / "shared"))
 _CHECKPOINT = _SHARED / "weights" / "phasenet" / "model_95.ckpt"
-_N_SHIFTS = 24  # of five minutes: two hours of chance
+_N_SHIFTS = 12  # of five minutes: an hour of chance
 _N_SHIFTS_QUICK = 3
 
 
