@@ -1,5 +1,6 @@
 """Everything one config opens: archive, catalogue, ledger, source and stations."""
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from geomon.times import TimeSpan
 if TYPE_CHECKING:
     from geomon.sources.base import WaveformSource
 
+_OPENING = threading.Lock()
 _SNAPSHOT = "stations.xml"
 
 
@@ -33,7 +35,11 @@ class Workspace:
     @cached_property
     def catalog(self) -> Catalog:
         """Events and picks."""
-        return Catalog.open(self.config.catalog.url, agency=self.config.network.agency)
+        with _OPENING:  # threads that ask at once share one
+            opened: Catalog | None = self.__dict__.get("catalog")
+            return opened or Catalog.open(
+                self.config.catalog.url, agency=self.config.network.agency
+            )
 
     @cached_property
     def coverage(self) -> Ledger:

@@ -8,6 +8,7 @@ write. A transaction that finds nothing to change writes nothing: no clock tick,
 import logging
 import os
 import secrets
+import sqlite3
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -391,14 +392,34 @@ def _version(connection: Connection) -> str | None:
 
 def _on_sqlite_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - DBAPI object
     connection.isolation_level = None  # `_begin` says when a transaction starts, and of which kind
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_S * 1000}")
+    _use_wal(connection)
     for pragma in (
-        f"busy_timeout = {_BUSY_TIMEOUT_S * 1000}",
-        "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
         "cache_size = -65536",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging; here SQLite waits for nobody, whatever its busy_timeout.
+
+    Raises
+    ------
+    sqlite3.OperationalError
+        If the file cannot be switched, or others hold it for too long.
+    """
+    deadline = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:

@@ -13,6 +13,7 @@ from obspy import read_events
 
 from geomon.config import load_config
 from tests.cli.conftest import Shell
+from tests.equivalence.stores import catalog_content
 from tests.servers import free_port
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -98,15 +99,23 @@ def test_the_demo_finds_what_can_be_found(demo: tuple[Shell, str]) -> None:
     assert len(read_events(str(shell.folder / "demo" / "catalog.xml"))) == len(events)
 
 
+def lasting_rows(shell: Shell) -> list[str]:
+    """Return all rows but those that say when a gap was last asked for, which ages by itself."""
+    config = load_config(shell.folder / "demo" / "config.yaml")
+    ageing = tuple(f'INSERT INTO "{table}"' for table in ("gap", "run", "clock"))
+    return [row for row in catalog_content(config) if not row.startswith(ageing)]
+
+
 def test_a_second_demo_changes_nothing(demo: tuple[Shell, str]) -> None:
     shell, _ = demo
     before = shell.run(f"geomon catalog digest {DEMO_SPAN}").stdout
-    rows = shell.run("sqlite3 demo/catalog.sqlite .dump 2>/dev/null || true").stdout
+    rows = lasting_rows(shell)
+    assert len(rows) > 1000
     done = shell.run("geomon demo --json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["n_false"] == report["n_doubled"] == 0
     assert report["n_findable_found"] >= 0.95 * report["n_findable"]
     assert shell.run(f"geomon catalog digest {DEMO_SPAN}").stdout == before
-    assert shell.run("sqlite3 demo/catalog.sqlite .dump 2>/dev/null || true").stdout == rows
+    assert lasting_rows(shell) == rows
     assert not Path(shell.folder, "demo", "served.yaml").exists()

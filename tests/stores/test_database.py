@@ -6,6 +6,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -224,3 +226,21 @@ def test_a_clock_that_jumps_back_does_not_disorder_history(catalog: Catalog, mon
     assert second.valid_from > first
     assert catalog.event(event_id, as_of=first).preferred_origin.time == at(100)
     assert catalog.event(event_id, as_of=second.valid_from).preferred_origin.time == at(100.2)
+
+
+def test_many_connections_to_a_new_file_at_once(tmp_path):
+    for attempt in range(5):
+        url = f"sqlite:///{tmp_path}/{attempt}.sqlite"
+        start = threading.Barrier(6)
+
+        def opened(url=url, start=start):
+            start.wait(60)
+            catalog = Catalog.open(url)
+            try:
+                return len(catalog.events())
+            finally:
+                catalog.close()
+
+        with ThreadPoolExecutor(6) as pool:
+            futures = [pool.submit(opened) for _ in range(6)]
+            assert [future.result(60) for future in futures] == [0] * 6
