@@ -17,7 +17,7 @@ from geomon.errors import ConfigError
 from geomon.ids import SeedId
 from geomon.sources.base import Fetched, Outcome, chosen, holes
 from geomon.sources.miniseed import decode
-from geomon.sources.records import HEADER, SIGNATURE_BYTES, Scan, scan
+from geomon.sources.records import HEADER, SIGNATURE_BYTES, Scan, ends, scan
 from geomon.sources.stationfile import StationFile, read_station_file
 from geomon.stations import Stations
 from geomon.times import TimeSpan
@@ -206,7 +206,7 @@ def _scan_file(path: Path, state: os.stat_result) -> _File:
     except (OSError, ValueError) as error:
         logger.warning("%s: cannot be read: %s", path, error)
         return _File(state.st_size, state.st_mtime_ns, problem=f"{path}: cannot be read: {error}")
-    if not found.records:
+    if not len(found.records):
         return empty
     damaged = found.n_junk_bytes + sum(found.rejected.values())
     problem = f"{path}: damaged; {_summary(found)}" if damaged else ""
@@ -234,19 +234,19 @@ def _summary(found: Scan) -> str:
 def _blocks(found: Scan, path: Path, size: int) -> Iterator[_Block]:
     """Group neighbouring records of one channel into stretches read at once."""
     records = found.records
+    offsets, channels = records["offset"].tolist(), records["channel"].tolist()
+    start_ns, end_ns = records["start_ns"], ends(records)
     begin = 0
     for index in range(1, len(records) + 1):
-        first = records[begin]
         at_end = index == len(records)
         if (
             at_end
-            or records[index].seed_id != first.seed_id
-            or records[index].offset - first.offset > _BLOCK_BYTES
+            or channels[index] != channels[begin]
+            or offsets[index] - offsets[begin] > _BLOCK_BYTES
         ):
-            members = records[begin:index]
             # Damaged bytes go with the block before them, those at the start with the first one.
-            start = first.offset if begin else 0
-            end = size if at_end else records[index].offset
-            span = TimeSpan(min(r.start_ns for r in members), max(r.end_ns for r in members))
-            yield _Block(first.seed_id, span, path, start, end - start)
+            start = offsets[begin] if begin else 0
+            end = size if at_end else offsets[index]
+            span = TimeSpan(int(start_ns[begin:index].min()), int(end_ns[begin:index].max()))
+            yield _Block(found.seed_ids[channels[begin]], span, path, start, end - start)
             begin = index

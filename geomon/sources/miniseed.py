@@ -7,8 +7,8 @@ own merging allows half a sample, which mistimes what follows.
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import Any, Literal
 
@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from geomon.errors import WaveformError
 from geomon.ids import SeedId
-from geomon.sources.records import NOT_DAMAGE, Buffer, Reason, Record, Scan, scan
+from geomon.sources.records import NOT_DAMAGE, Buffer, Reason, Records, Scan, scan, times_after
 from geomon.times import NS_PER_S, TimeSpan
 from geomon.waveforms import Gap, Segment
 
 _MAX_OPEN = 8  # time lines of one channel kept open for the next record
+_FEW_RECORDS = 32  # looked at together at the start of a run
+_STEIM = (10, 11)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +49,9 @@ class Decoded:
         Samples that were NaN or infinite, left out as gaps.
     unchecked : tuple of SeedId
         Channels with records in which a flipped bit would go unseen.
+    timing_quality : dict of SeedId to float
+        Mean of what the records say about their clock, percent; channels that say nothing are
+        absent.
     """
 
     segments: tuple[Segment, ...]
@@ -59,6 +64,7 @@ class Decoded:
     conflicts: tuple[Gap, ...]
     masked: tuple[Gap, ...]
     unchecked: tuple[SeedId, ...]
+    timing_quality: dict[SeedId, float]
 
     @property
     def is_damaged(self) -> bool:
@@ -184,18 +190,25 @@ def decode(
         Records that end after it are left out as from the future.
     """
     lines: dict[SeedId, list[_Line]] = {}
+    qualities: dict[SeedId, list[Records]] = {}
     total = Scan()
     n_records = n_duplicates = 0
     unchecked: set[SeedId] = set()
     for buffer in buffers:
         found = scan(buffer, allowed=allowed, span=span, latest_ns=latest_ns)
-        records, n_same = _without_duplicates(found.records, memoryview(buffer))
-        for run in _runs(records):
-            for line in _decode_run(run, memoryview(buffer), found.rejected):
-                lines.setdefault(line.seed_id, []).append(line)
-        n_records += len(records) - found.rejected["integrity"]
-        n_duplicates += n_same
-        unchecked |= {record.seed_id for record in records if not record.has_checksum}
+        for channel, seed_id in enumerate(found.seed_ids):
+            of_channel = found.records[found.records["channel"] == channel]
+            records = _without_duplicates(of_channel, memoryview(buffer))
+            n_duplicates += len(of_channel) - len(records)
+            n_records += len(records)
+            for run in _runs(records):
+                lines.setdefault(seed_id, []).extend(
+                    _decode_run(seed_id, run, memoryview(buffer), found.rejected)
+                )
+            qualities.setdefault(seed_id, []).append(records)
+            if not records["has_checksum"].all():
+                unchecked.add(seed_id)
+        n_records -= found.rejected["integrity"]
         total.rejected += found.rejected
         total.n_junk_bytes += found.n_junk_bytes
         total.foreign |= found.foreign
@@ -203,8 +216,8 @@ def decode(
     segments: list[Segment] = []
     conflicts: list[Gap] = []
     masked: list[Gap] = []
-    for _, of_channel in sorted(lines.items()):
-        joined = _joined(of_channel, conflicts)
+    for _, of_one in sorted(lines.items()):
+        joined = _joined(of_one, conflicts)
         segments += _segments(joined, span, masked)
     return Decoded(
         segments=tuple(segments),
@@ -217,90 +230,163 @@ def decode(
         conflicts=tuple(conflicts),
         masked=tuple(masked),
         unchecked=tuple(sorted(unchecked)),
+        timing_quality=_timing_quality(qualities),
     )
 
 
-def _without_duplicates(records: Sequence[Record], view: memoryview) -> tuple[list[Record], int]:
-    """Sort by channel and time, and drop records that are there twice byte for byte."""
-    of_channel: dict[SeedId, list[Record]] = {}
-    for record in records:
-        of_channel.setdefault(record.seed_id, []).append(record)
-    kept: list[Record] = []
-    for _, unsorted in sorted(of_channel.items()):
-        for _, same_place in groupby(sorted(unsorted, key=_place), key=_place):
-            copies = list(same_place)
-            if len(copies) > 1:
-                # The first 8 bytes of a miniSEED 2 record are its place in its former file.
-                by_content = {
-                    hashlib.sha256(view[r.offset + 8 : r.offset + r.length]).digest(): r
-                    for r in reversed(copies)
-                }
-                copies = [by_content[digest] for digest in sorted(by_content)]
-            kept += copies
-    return kept, len(records) - len(kept)
+def _timing_quality(records: dict[SeedId, list[Records]]) -> dict[SeedId, float]:
+    found: dict[SeedId, float] = {}
+    for seed_id, parts in sorted(records.items()):
+        told = np.concatenate(parts)["timing_quality"]
+        known = told[told <= 100]  # percent; 255 says that nothing is known
+        if known.size:
+            found[seed_id] = float(known.mean())
+    return found
 
 
-def _place(record: Record) -> tuple[int, float, int]:
-    return (record.start_ns, record.sampling_rate_hz, record.n_samples)
+_PLACE = ["start_ns", "sampling_rate_hz", "n_samples"]
 
 
-def _runs(records: Iterable[Record]) -> list[list[Record]]:
-    """Split records, sorted by channel and time, into runs without a gap on one time line."""
-    runs: list[list[Record]] = []
-    is_open: list[tuple[list[Record], int]] = []
-    for record in records:
-        for position, (run, n_samples) in enumerate(is_open):
-            first = run[0]
-            if (
-                first.seed_id == record.seed_id
-                and first.sampling_rate_hz == record.sampling_rate_hz
-                and first.encoding == record.encoding
-                and _agree(
-                    first.time_ns(n_samples) - record.start_ns,
-                    first.resolution_ns,
-                    record.resolution_ns,
-                )
-            ):
-                run.append(record)
-                is_open[position] = (run, n_samples + record.n_samples)
-                break
-        else:
-            run = [record]
+def _without_duplicates(records: Records, view: memoryview) -> Records:
+    """Sort records of one channel by time, and drop those there twice byte for byte."""
+    if np.any(np.diff(records["start_ns"]) <= 0):
+        records = records[np.lexsort([records[name] for name in reversed(_PLACE)])]
+    else:
+        return records
+    is_repeated = np.ones(len(records) - 1, np.bool_)
+    for name in _PLACE:
+        is_repeated &= records[name][1:] == records[name][:-1]
+    if not is_repeated.any():
+        return records
+    is_kept = np.ones(len(records), np.bool_)
+    firsts = np.flatnonzero(~np.concatenate([[False], is_repeated]))
+    for first, after in pairwise([*firsts.tolist(), len(records)]):
+        if after - first > 1:
+            # The first 8 bytes of a miniSEED 2 record are its place in its former file.
+            digest = {
+                index: hashlib.sha256(view[offset + 8 : offset + length]).digest()
+                for index in range(first, after)
+                for offset, length in [(records["offset"][index], records["length"][index])]
+            }
+            by_content = {digest[index]: index for index in reversed(range(first, after))}
+            copies = [by_content[content] for content in sorted(by_content)]
+            records[first : first + len(copies)] = records[copies]
+            is_kept[first + len(copies) : after] = False
+    return records[is_kept]
+
+
+def _runs(records: Records) -> list[Records]:
+    """Split records of one channel, sorted by time, into runs without a gap on one time line."""
+    runs: list[_Run] = []
+    is_open: list[_Run] = []
+    at = 0
+    while at < len(records):
+        run = next((run for run in is_open if run.n_agreeing(records[at : at + 1])), None)
+        if run is None:
+            run = _Run(records[at])
             runs.append(run)
-            is_open = [(run, record.n_samples), *is_open[: _MAX_OPEN - 1]]
-    return runs
+            is_open = [run, *is_open[: _MAX_OPEN - 1]]
+        step = _FEW_RECORDS
+        while at < len(records):
+            following = records[at : at + step]
+            n_agreeing = run.n_agreeing(following)
+            run.extend(following[:n_agreeing])
+            at += n_agreeing
+            if n_agreeing < len(following):
+                break
+            step *= 8
+    return [np.concatenate(run.parts) for run in runs]
 
 
-def _decode_run(run: list[Record], view: memoryview, rejected: Counter[Reason]) -> list[_Line]:
-    """Decode a run in one go, or record by record when something in it is damaged."""
-    first = run[0]
-    n_samples = sum(record.n_samples for record in run)
+@dataclass(slots=True, eq=False)
+class _Run:
+    """Records one behind the other on the time line of the first."""
+
+    first: np.void
+    parts: list[Records] = field(default_factory=list)
+    n_samples: int = 0
+
+    def extend(self, records: Records) -> None:
+        self.parts.append(records)
+        self.n_samples += int(records["n_samples"].sum())
+
+    def n_agreeing(self, records: Records) -> int:
+        """Tell how many of some records, from the first on, go on where this run ends."""
+        rate = float(self.first["sampling_rate_hz"])
+        before = self.n_samples + np.cumsum(records["n_samples"]) - records["n_samples"]
+        expected_ns = self.first["start_ns"] + times_after(before, rate)
+        finer_ns = np.minimum(self.first["resolution_ns"], records["resolution_ns"])
+        agrees = (
+            (records["sampling_rate_hz"] == rate)
+            & (records["encoding"] == self.first["encoding"])
+            & ((records["data_at"] < 0) == (self.first["data_at"] < 0))
+            & (np.abs(expected_ns - records["start_ns"]) < np.maximum(finer_ns, 2))
+        )
+        return len(records) if agrees.all() else int(np.argmin(agrees))
+
+
+def _decode_run(
+    seed_id: SeedId, run: Records, view: memoryview, rejected: Counter[Reason]
+) -> list[_Line]:
+    """Decode a run; what stands before and behind damaged records in it are lines of their own."""
+    if run["encoding"][0] in _STEIM and run["data_at"][0] > 0:
+        samples, is_sound = _unpacked(run, view)
+    else:
+        samples, is_sound = _decoded_by_libmseed(run, view)
+    rejected["integrity"] += int(np.count_nonzero(~is_sound))
+    lines: list[_Line] = []
+    edges = [0, *(np.flatnonzero(np.diff(is_sound)) + 1).tolist(), len(run)]
+    ends_at = np.concatenate([[0], np.cumsum(run["n_samples"])])
+    for first, after in pairwise(edges):
+        if is_sound[first]:
+            part = samples[ends_at[first] : ends_at[after]]
+            resolution_ns = int(run["resolution_ns"][first:after].min())
+            rate = float(run["sampling_rate_hz"][first])
+            start_ns = int(run["start_ns"][first])
+            lines.append(_Line(seed_id, start_ns, rate, resolution_ns, [part], part.size))
+    return lines
+
+
+def _unpacked(run: Records, view: memoryview) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    from geomon.sources import steim
+
+    samples = np.empty(int(run["n_samples"].sum()), np.int32)
+    is_sound = np.empty(len(run), np.bool_)
+    steim.unpack(
+        np.frombuffer(view, np.uint8),
+        run["offset"] + run["data_at"],
+        (run["length"] - run["data_at"]) // steim.FRAME_BYTES,
+        np.ascontiguousarray(run["n_samples"]),
+        bool(run["encoding"][0] == steim.STEIM_2),
+        samples,
+        is_sound,
+    )
+    return samples, is_sound
+
+
+def _decoded_by_libmseed(run: Records, view: memoryview) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Decode a run in one go, or half by half when something in it is damaged."""
+    n_samples = int(run["n_samples"].sum())
     samples = _decode_bytes(_bytes_of(run, view), n_samples)
     if samples is not None:
-        resolution = min(record.resolution_ns for record in run)
-        return [
-            _Line(
-                first.seed_id, first.start_ns, first.sampling_rate_hz, resolution, [samples],
-                n_samples,
-            )
-        ]  # fmt: skip
+        return samples, np.ones(len(run), np.bool_)
     if len(run) == 1:
-        rejected["integrity"] += 1
-        return []
+        return np.zeros(n_samples, np.int32), np.zeros(1, np.bool_)
     middle = len(run) // 2
-    return [
-        *_decode_run(run[:middle], view, rejected),
-        *_decode_run(run[middle:], view, rejected),
-    ]
+    halves = [_decoded_by_libmseed(part, view) for part in (run[:middle], run[middle:])]
+    sound = [samples for samples, is_sound in halves if is_sound.any()]
+    kind = sound[0].dtype if sound else np.dtype(np.int32)
+    return (
+        np.concatenate([samples.astype(kind, copy=False) for samples, _ in halves]),
+        np.concatenate([is_sound for _, is_sound in halves]),
+    )
 
 
-def _bytes_of(run: list[Record], view: memoryview) -> Buffer:
-    first, last = run[0], run[-1]
-    whole = view[first.offset : last.offset + last.length]
-    in_order = all(one.offset + one.length == two.offset for one, two in pairwise(run))
-    if in_order:
-        return whole
-    return b"".join(view[record.offset : record.offset + record.length] for record in run)
+def _bytes_of(run: Records, view: memoryview) -> Buffer:
+    begins, after = run["offset"], run["offset"] + run["length"]
+    if np.array_equal(begins[1:], after[:-1]):
+        return view[int(begins[0]) : int(after[-1])]
+    return b"".join(view[a:b] for a, b in zip(begins.tolist(), after.tolist(), strict=True))
 
 
 def _decode_bytes(buffer: Buffer, n_samples: int) -> NDArray[Any] | None:

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pymseed
+from numpy.typing import NDArray
 
 from geomon.errors import DataError
 from geomon.ids import SeedId
-from geomon.sources.alike import alike_headers
+from geomon.sources import headers
 from geomon.times import NS_PER_S, TimeSpan, parse_time
 
 type Buffer = bytes | bytearray | memoryview
@@ -30,7 +31,7 @@ SIGNATURE_BYTES = 20  # enough of a record for HEADER to match
 _V2_FIXED_BYTES = 48
 _V3_FIXED_BYTES = 40
 _V3_FIRST_BYTE = ord("M")
-_MIN_ROWS, _MAX_ROWS = 64, 4096  # headers looked at together
+_MIN_ROWS, _MAX_ROWS = 64, 16_384  # headers looked at together
 _LONGEST_V2 = 1 << 17
 _LONGEST_V3 = 1 << 24
 _EARLIEST_NS = parse_time("1950-01-01")
@@ -42,6 +43,8 @@ _SAMPLES_PER_WORD = {
 }  # fmt: skip
 _STEIM = (10, 11)
 _FLOATS = (4, 5)
+_BIG_ENDIAN = 1  # SEED 2.4, blockette 1000 field 4
+_TIMING_QUALITY = re.compile(rb'"Time"\s*:\s*\{[^}]*"Quality"\s*:\s*([0-9]{1,3}(?:\.[0-9]*)?)')
 _TEXT = 0
 
 Reason = str
@@ -53,39 +56,71 @@ NOT_DAMAGE: frozenset[Reason] = frozenset({"window", "text", "future", "empty"})
 """Reasons that say nothing against the transfer: asking again brings the same records."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Header of one sound record and where its bytes are.
+RECORD = np.dtype(
+    [
+        ("channel", np.int32),
+        ("start_ns", np.int64),
+        ("sampling_rate_hz", np.float64),
+        ("n_samples", np.int64),
+        ("encoding", np.int16),
+        ("offset", np.int64),
+        ("length", np.int64),
+        ("data_at", np.int64),
+        ("resolution_ns", np.int64),
+        ("timing_quality", np.uint8),
+        ("has_checksum", np.bool_),
+    ]
+)
+"""Header of one sound record and where its bytes are.
 
-    `resolution_ns` is how finely the header can tell the time; `has_checksum` whether a flipped
-    bit in the samples would be noticed (the CRC of miniSEED 3, or Steim's last sample).
+`channel` counts in `Scan.seed_ids`; `data_at` is where the samples begin, from the start of the
+record, -1 when they are not in big-endian order; `resolution_ns` is how finely the header can tell
+the time; `timing_quality` is in percent, `headers.UNKNOWN_QUALITY` when not told; `has_checksum`
+says whether a flipped bit in the samples would be noticed (the CRC of miniSEED 3, or Steim's last
+sample).
+"""
+
+type Records = NDArray[np.void]
+
+
+def times_after(
+    n_samples: NDArray[np.int64], sampling_rate_hz: float | NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Return the time `n_samples` samples take, nanoseconds, rounded as `Segment.time_ns` does."""
+    elapsed: NDArray[np.int64] = np.rint(n_samples * NS_PER_S / sampling_rate_hz).astype(np.int64)
+    return elapsed
+
+
+def ends(records: Records) -> NDArray[np.int64]:
+    """Return the time the sample after the last one of each record would have."""
+    end_ns: NDArray[np.int64] = records["start_ns"] + times_after(
+        records["n_samples"], records["sampling_rate_hz"]
+    )
+    return end_ns
+
+
+@dataclass(slots=True, eq=False)
+class Scan:
+    """Sound records in the order of the bytes, and a count of everything else.
+
+    Attributes
+    ----------
+    records : structured array of `RECORD`, shape (n,)
+        Sound records.
+    seed_ids : list of SeedId
+        Channels the records belong to.
+    rejected : Counter
+        Records left out, by reason.
+    n_junk_bytes : int
+        Bytes that belong to no record.
+    foreign : set of str
+        Source identifiers of the first few records nobody asked for.
+    future : set of SeedId
+        Channels with records beyond the latest time allowed.
     """
 
-    seed_id: SeedId
-    start_ns: int
-    sampling_rate_hz: float
-    n_samples: int
-    encoding: int
-    offset: int
-    length: int
-    resolution_ns: int
-    has_checksum: bool
-
-    def time_ns(self, index: int) -> int:
-        """Time of sample `index` of this record's time line."""
-        return self.start_ns + round(index * NS_PER_S / self.sampling_rate_hz)
-
-    @property
-    def end_ns(self) -> int:
-        """Time the sample after the last one would have."""
-        return self.time_ns(self.n_samples)
-
-
-@dataclass(slots=True)
-class Scan:
-    """Sound records in the order of the bytes, and a count of everything else."""
-
-    records: list[Record] = field(default_factory=list)
+    records: Records = field(default_factory=lambda: np.empty(0, RECORD))
+    seed_ids: list[SeedId] = field(default_factory=list)
     rejected: Counter[Reason] = field(default_factory=Counter)
     n_junk_bytes: int = 0
     foreign: set[str] = field(default_factory=set)
@@ -107,6 +142,8 @@ class _Scanner:
         self.latest_ns = latest_ns
         self.found = Scan()
         self.names: dict[str, SeedId | None] = {}
+        self.channels: dict[SeedId, int] = {}
+        self.parts: list[Records] = []
         self.n_rows = _MIN_ROWS
 
     def run(self) -> Scan:
@@ -117,44 +154,61 @@ class _Scanner:
                 self.found.n_junk_bytes += following - position
                 position = following
             else:
-                position = self._take_alike(self._take(position))
+                position = self._take_similar(self._take(position))
+        if self.parts:
+            self.found.records = np.concatenate(self.parts)
+        self.found.seed_ids = list(self.channels)
         return self.found
 
-    def _take_alike(self, position: int) -> int:
+    def _take_similar(self, position: int) -> int:
         """Take the records that continue, in every respect, the one just taken; return the rest."""
-        if not self.found.records:
+        if not self.parts:
             return position
-        last = self.found.records[-1]
-        if last.offset + last.length != position or not self._repeats(last, 2):
+        last = self.parts[-1][-1]
+        at, length = int(last["offset"]), int(last["length"])
+        if at + length != position or not self._repeats(at, length):
             return position
-        starts, counts = alike_headers(self.buffer, last.offset, last.length, self.n_rows)
-        ends = starts + np.rint(counts * (NS_PER_S / last.sampling_rate_hz)).astype(np.int64)
-        room = (last.length - _V2_FIXED_BYTES) / 4 * _SAMPLES_PER_WORD[last.encoding]
-        is_sound = (counts > 0) & (counts <= room) & (starts >= _EARLIEST_NS)
-        if self.span is not None:
-            is_sound &= (ends > self.span.start_ns) & (starts < self.span.end_ns)
-        if self.latest_ns is not None:
-            is_sound &= ends <= self.latest_ns
-        n_sound = int(np.argmin(is_sound)) if not is_sound.all() else len(is_sound)
-        full = len(starts) == self.n_rows - 1
-        self.n_rows = min(4 * self.n_rows, _MAX_ROWS) if full else _MIN_ROWS
-        taken = zip(starts[1:n_sound].tolist(), counts[1:n_sound].tolist(), strict=True)
-        for start_ns, n_samples in taken:
-            self.found.records.append(
-                Record(
-                    last.seed_id, start_ns, last.sampling_rate_hz, n_samples, last.encoding,
-                    position, last.length, last.resolution_ns, last.has_checksum,
-                )
-            )  # fmt: skip
-            position += last.length
+        is_v2 = self.buffer[at] != _V3_FIRST_BYTE
+        read = headers.similar_v2 if is_v2 else headers.similar_v3
+        rows = read(self.buffer, at, length, self.n_rows)
+        if not len(rows):
+            return position
+        is_full = len(rows) >= self.n_rows - 1
+        self.n_rows = min(4 * self.n_rows, _MAX_ROWS) if is_full else _MIN_ROWS
+        records = np.empty(len(rows), RECORD)
+        records[:] = last
+        for name in ("offset", "length", "start_ns", "n_samples", "timing_quality"):
+            records[name] = getattr(rows, name)
+        if not is_v2:
+            records["resolution_ns"] = np.where(rows.start_ns % 1_000, 1, 1_000)
+        is_sound = self._are_sound(records, _V2_FIXED_BYTES if is_v2 else int(last["data_at"]))
+        n_sound = len(rows) if is_sound.all() else int(np.argmin(is_sound))
+        if n_sound:
+            self.parts.append(records[:n_sound])
+            position = int(records["offset"][n_sound - 1] + records["length"][n_sound - 1])
         return position
 
-    def _repeats(self, last: Record, times: int) -> bool:
-        """Tell whether the next miniSEED 2 records name the channel of the one just taken."""
-        name = self.buffer[last.offset + 6 : last.offset + 20]
-        return self.buffer[last.offset] != _V3_FIRST_BYTE and all(
-            self.buffer[at + 6 : at + 20] == name
-            for at in range(last.offset + last.length, self.size, last.length)[:times]
+    def _are_sound(self, records: Records, n_head: int) -> NDArray[np.bool_]:
+        """Judge similar records as `_objection` judges single ones."""
+        room = (records["length"] - n_head) / 4 * _SAMPLES_PER_WORD[int(records["encoding"][0])]
+        start_ns, end_ns = records["start_ns"], ends(records)
+        is_sound: NDArray[np.bool_] = (
+            (records["n_samples"] > 0) & (records["n_samples"] <= room) & (start_ns >= _EARLIEST_NS)
+        )
+        if self.span is not None:
+            is_sound &= (end_ns > self.span.start_ns) & (start_ns < self.span.end_ns)
+        if self.latest_ns is not None:
+            is_sound &= end_ns <= self.latest_ns
+        return is_sound
+
+    def _repeats(self, at: int, length: int) -> bool:
+        """Tell whether what follows is of the same kind: records of single channels do not."""
+        if self.buffer[at] == _V3_FIRST_BYTE:
+            return HEADER.match(self.buffer, at + length) is not None
+        name = self.buffer[at + 6 : at + 20]
+        return all(
+            self.buffer[next_at + 6 : next_at + 20] == name
+            for next_at in range(at + length, self.size, length)[:2]
         )
 
     def _next_header(self, position: int) -> int:
@@ -185,13 +239,14 @@ class _Scanner:
         if reason is not None or seed_id is None:
             self._reject(reason or "channel", record.sourceid, seed_id)
             return following
-        resolution = self._resolution_v2(position) if is_v2 else _resolution_v3(record.starttime)
-        self.found.records.append(
-            Record(
-                seed_id, record.starttime, record.samprate, record.samplecnt, record.encoding,
-                position, length, resolution, checked,
-            )
+        layout = self._layout_v2(position) if is_v2 else self._layout_v3(position, record.starttime)
+        channel = self.channels.setdefault(seed_id, len(self.channels))
+        data_at, resolution_ns, timing_quality = layout
+        taken = (
+            channel, record.starttime, record.samprate, record.samplecnt, record.encoding,
+            position, length, data_at, resolution_ns, timing_quality, checked,
         )  # fmt: skip
+        self.parts.append(np.array([taken], RECORD))
         return following
 
     def _reject(self, reason: Reason, source_id: str, seed_id: SeedId | None) -> None:
@@ -268,24 +323,35 @@ class _Scanner:
             return "future"
         return None
 
-    def _resolution_v2(self, position: int) -> int:
-        """100 us, or 1 us when a blockette 1001 follows the fixed header."""
+    def _layout_v2(self, position: int) -> tuple[int, int, int]:
+        """Return where the samples begin, the resolution of the time, and the timing quality.
+
+        The resolution is 100 us, or 1 us when a blockette 1001 follows the fixed header.
+        """
         head = self.buffer[position : position + 128]
         order = ">" if 1900 <= struct.unpack_from(">H", head, 20)[0] <= 2100 else "<"
-        at = struct.unpack_from(f"{order}H", head, 46)[0]
-        while 48 <= at <= len(head) - 4:
+        data_at, at = struct.unpack_from(f"{order}HH", head, 44)
+        resolution_ns, timing_quality = 100_000, headers.UNKNOWN_QUALITY
+        while 48 <= at <= len(head) - 8:
             kind, following = struct.unpack_from(f"{order}HH", head, at)
+            if kind == 1000 and head[at + 5] != _BIG_ENDIAN:
+                data_at = -1
             if kind == 1001:
-                return 1_000
+                resolution_ns, timing_quality = 1_000, head[at + 4]
             if following <= at:
                 break
             at = following
-        return 100_000
+        return data_at if data_at >= _V2_FIXED_BYTES else -1, resolution_ns, timing_quality
 
-
-def _resolution_v3(start_ns: int) -> int:
-    """1 us for times on whole microseconds, as made by clocks and converters; 1 ns for others."""
-    return 1_000 if start_ns % 1_000 == 0 else 1
+    def _layout_v3(self, position: int, start_ns: int) -> tuple[int, int, int]:
+        """As `_layout_v2`; times on whole microseconds are those of clocks and converters."""
+        n_id, n_extra = struct.unpack_from("<BH", self.buffer, position + 33)
+        extra_at = position + _V3_FIXED_BYTES + n_id
+        told = _TIMING_QUALITY.search(self.buffer[extra_at : extra_at + n_extra])
+        timing_quality = int(float(told[1])) if told else headers.UNKNOWN_QUALITY
+        data_at = _V3_FIXED_BYTES + n_id + n_extra
+        resolution_ns = 1_000 if start_ns % 1_000 == 0 else 1
+        return data_at, resolution_ns, min(timing_quality, headers.UNKNOWN_QUALITY)
 
 
 def scan(
@@ -319,23 +385,25 @@ def _drop_misplaced(found: Scan) -> None:
     Such a record stands, in the order of the bytes, in a hole exactly its size between two
     records that agree with each other, but claims to be elsewhere or of another kind.
     """
-    of_channel: dict[SeedId, list[Record]] = {}
-    for record in found.records:
-        of_channel.setdefault(record.seed_id, []).append(record)
-    misplaced: set[int] = set()
-    for records in of_channel.values():
-        for before, record, after in zip(records, records[1:], records[2:], strict=False):
-            if before.sampling_rate_hz != after.sampling_rate_hz or before.offset in misplaced:
-                continue
-            half_ns = NS_PER_S / before.sampling_rate_hz / 2
-            expected_end = before.time_ns(before.n_samples + record.n_samples)
-            if abs(after.start_ns - expected_end) > half_ns:
-                continue
-            same_kind = record.sampling_rate_hz == before.sampling_rate_hz and (
-                record.encoding in _FLOATS
-            ) == (before.encoding in _FLOATS)
-            if not same_kind or abs(record.start_ns - before.end_ns) > half_ns:
-                misplaced.add(record.offset)
-    if misplaced:
-        found.records = [r for r in found.records if r.offset not in misplaced]
-        found.rejected["time"] += len(misplaced)
+    is_kept = np.ones(len(found.records), np.bool_)
+    for channel in range(len(found.seed_ids)):
+        (places,) = np.nonzero(found.records["channel"] == channel)
+        records = found.records[places]
+        before, record, after = records[:-2], records[1:-1], records[2:]
+        if not len(record):
+            continue
+        rate = before["sampling_rate_hz"]
+        half_ns = NS_PER_S / rate / 2
+        n_between = before["n_samples"] + record["n_samples"]
+        expected_ns = before["start_ns"] + times_after(n_between, rate)
+        fits_between = np.abs(after["start_ns"] - expected_ns) <= half_ns
+        is_float = np.isin(records["encoding"], _FLOATS)
+        is_same_kind = (record["sampling_rate_hz"] == rate) & (is_float[1:-1] == is_float[:-2])
+        is_elsewhere = np.abs(record["start_ns"] - ends(before)) > half_ns
+        suspects = np.flatnonzero(
+            (rate == after["sampling_rate_hz"]) & fits_between & (~is_same_kind | is_elsewhere)
+        )
+        for suspect in suspects.tolist():  # a misplaced record says nothing about the next one
+            is_kept[places[suspect + 1]] = not is_kept[places[suspect]]
+    found.rejected["time"] += int(np.count_nonzero(~is_kept))
+    found.records = found.records[is_kept]

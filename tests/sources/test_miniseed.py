@@ -303,18 +303,22 @@ def test_headers_read_as_columns_are_those_read_one_by_one(data):
     span = TimeSpan(START_NS, START_NS + 700 * NS_PER_S)
     columns = scan(bytes(content), span=span, latest_ns=span.end_ns)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records._Scanner, "_take_alike", lambda _, position: position)
+        patch.setattr(records._Scanner, "_take_similar", lambda _, position: position)
         one_by_one = scan(bytes(content), span=span, latest_ns=span.end_ns)
-    assert columns == one_by_one
+    assert columns.records.tolist() == one_by_one.records.tolist()
+    assert (columns.seed_ids, columns.rejected, columns.n_junk_bytes) == (
+        one_by_one.seed_ids, one_by_one.rejected, one_by_one.n_junk_bytes
+    )  # fmt: skip
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=3_000), st.integers(0, 2_000))
 def test_arbitrary_bytes_around_a_record_lose_it_never(junk, cut):
     sound = CONTENTS["steim-v3"]
-    first_length = scan(sound).records[0].length
+    first_length = scan(sound).records["length"][0]
     decoded = decode(junk[:cut] + sound[:first_length] + junk[cut:])
-    assert any(part.samples.size == scan(sound).records[0].n_samples for part in decoded.segments)
+    n_samples = scan(sound).records["n_samples"][0]
+    assert any(part.samples.size == n_samples for part in decoded.segments)
 
 
 @pytest.mark.parametrize("damage", ["random", "zero", "delete", "insert", "flip"])
@@ -327,7 +331,7 @@ def test_at_least_96_percent_of_what_is_undamaged_is_kept(name, damage):
     hit = sorted(rng.sample(range(len(sound)), 10), reverse=True)
     for index in hit:
         record = sound[index]
-        at = record.offset + rng.randrange(64, record.length - 64)
+        at = int(record["offset"]) + rng.randrange(64, int(record["length"]) - 64)
         if damage == "flip":
             content[at] ^= 1 << rng.randrange(8)
         elif damage == "delete":
@@ -337,7 +341,7 @@ def test_at_least_96_percent_of_what_is_undamaged_is_kept(name, damage):
         else:
             block = bytes(40) if damage == "zero" else rng.randbytes(40)
             content[at : at + 40] = block
-    untouched = sum(r.n_samples for i, r in enumerate(sound) if i not in hit)
+    untouched = sum(int(r["n_samples"]) for i, r in enumerate(sound) if i not in hit)
     kept = sum(part.samples.size for part in decode(bytes(content)).segments)
     assert kept >= 0.96 * untouched
 
