@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from geomon.config import MagnitudeSettings
 from geomon.errors import WaveformError
 from geomon.events import Magnitude, StationMagnitude
 from geomon.ids import SeedId, StationId
+from geomon.processing.response import DERIVATIVES, counts_per_unit
 from geomon.stations import Response
 from geomon.times import NS_PER_S, TimeSpan
 from geomon.waveforms import Segment
@@ -103,19 +103,9 @@ def _transfer(
     frequency = np.fft.rfftfreq(size, 1 / sampling_rate_hz)
     s = 2j * np.pi * frequency
 
-    def analogue(at: NDArray[Any]) -> NDArray[Any]:
-        value = np.ones(at.shape, dtype=np.complex128)
-        for zero in response.zeros:
-            value = value * (at - zero)
-        for pole in response.poles:
-            value = value / (at - pole)
-        return value
-
-    reference = np.abs(analogue(np.array([2j * np.pi * response.frequency_hz])))[0]
-    order = {"m": 0, "m/s": 1, "m/s**2": 2}[response.input_unit]
+    instrument = counts_per_unit(response, frequency)
     with np.errstate(divide="ignore", invalid="ignore"):
-        instrument = response.sensitivity * analogue(s) / reference  # counts per input unit
-        per_metre = instrument * s**order
+        per_metre = instrument * s ** DERIVATIVES[response.input_unit]
     natural = 2 * np.pi / _PERIOD_S
     deflection = 1000 * gain * s**2 / (s**2 + 2 * _DAMPING * natural * s + natural**2)
     usable = (frequency > _LOW_HZ[0]) & np.isfinite(per_metre)
