@@ -20,6 +20,7 @@ from geomon.velocity import LayeredModel
 
 _PACKAGED = Path(__file__).parent / "configs"
 _CHECKOUT = Path(__file__).parent.parent / "configs"
+_SERVER = r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?$"
 
 
 class _Section(BaseModel):
@@ -103,6 +104,42 @@ class FilesSource(_Section):
     kind: Literal["files"] = "files"
     paths: Annotated[tuple[Path, ...], Field(min_length=1)]
     """Files or folders, searched recursively."""
+
+
+class SeedLinkSource(_Section):
+    """SeedLink servers: waveforms as they are recorded, protocol versions 3 and 4."""
+
+    kind: Literal["seedlink"] = "seedlink"
+    servers: Annotated[tuple[Annotated[str, Field(pattern=_SERVER)], ...], Field(min_length=1)]
+    """Servers in order of preference, as HOST:PORT; the port is 18000 by default, 18500 for TLS."""
+    protocol: Literal["auto", 3, 4] = "auto"
+    """Protocol version to speak; by default the newest the server offers."""
+    tls: bool = False
+    """Whether to encrypt the connection and check the server's certificate."""
+    state: Path = Path("seedlink-state.json")
+    """File that remembers the last packet archived of each station."""
+    reach_s: Annotated[float, Field(ge=0, le=31_536_000)] = 86_400.0
+    """How far back a station is asked for the first time."""
+    max_connections: Annotated[int, Field(ge=1, le=16)] = 1
+    """Connections to one server at a time."""
+    connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    """Longest wait for a connection."""
+    read_timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
+    """Longest silence of a server that owes an answer."""
+    quiet_s: Annotated[float, Field(gt=0, le=600)] = 5.0
+    """Silence after which a version 3 server, which need not tell, has sent all it has."""
+    deadline_s: Annotated[float, Field(gt=0, le=86_400)] = 600.0
+    """Longest time to collect or fetch in one go; the next one goes on from there."""
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    """How often a connection that broke is made again."""
+    retry_wait_s: Annotated[float, Field(ge=0, le=600)] = 1.0
+    """Mean wait before the second connection; it doubles with each further one."""
+    max_batch_mb: Annotated[float, Field(gt=0, le=512)] = 32.0
+    """Megabytes (10^6 bytes) received between two writes to the archive."""
+    max_answer_mb: Annotated[float, Field(gt=0, le=8192)] = 512.0
+    """Largest answer to one request for a span of time, in megabytes."""
+    max_packet_kb: Annotated[float, Field(ge=1, le=16_000)] = 1024.0
+    """Largest packet accepted, in kilobytes (10^3 bytes)."""
 
 
 class SimulatedSource(_Section):
@@ -250,7 +287,9 @@ class Compute(_Section):
     """Address of a Dask scheduler, for example tcp://head:8786, to use instead of this machine."""
 
 
-type Source = Annotated[FdsnSource | FilesSource | SimulatedSource, Field(discriminator="kind")]
+type Source = Annotated[
+    FdsnSource | FilesSource | SeedLinkSource | SimulatedSource, Field(discriminator="kind")
+]
 
 
 class Config(BaseSettings):
@@ -362,7 +401,7 @@ def _unknown_key(key: str, allowed: Any) -> str:  # noqa: ANN401 - any container
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
-    kinds = {"fdsn", "files", "simulated"}
+    kinds = {"fdsn", "files", "seedlink", "simulated"}
     where = ".".join(str(part) for part in first["loc"] if part not in kinds)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
@@ -376,7 +415,8 @@ def _one_line(error: ValidationError) -> str:
 
 def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
     kinds: dict[str, type[BaseModel]] = {
-        "fdsn": FdsnSource, "files": FilesSource, "simulated": SimulatedSource,
+        "fdsn": FdsnSource, "files": FilesSource, "seedlink": SeedLinkSource,
+        "simulated": SimulatedSource,
     }  # fmt: skip
     model: type[BaseModel] = Config
     for part in loc:
@@ -403,6 +443,8 @@ def _resolved(config: Config, folder: Path) -> Config:
         changes["source"] = config.source.model_copy(
             update={"paths": tuple(under(path) for path in config.source.paths)}
         )
+    if isinstance(config.source, SeedLinkSource):
+        changes["source"] = config.source.model_copy(update={"state": under(config.source.state)})
     if "://" not in config.archive.url:
         changes["archive"] = Archive(url=str(under(config.archive.url)))
     prefix = "sqlite:///"
