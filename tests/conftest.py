@@ -8,6 +8,15 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marks."""
+    config.addinivalue_line(
+        "markers",
+        "fault(*numbers, slow=False): injects faults, numbered as in tests/faults/numbers.py; "
+        "slow ones are left out of `python -m tests.benchmarks.faults --quick`",
+    )
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real recordings kept beside the project; the test is skipped where it is absent."""

@@ -13,6 +13,8 @@ from typing import Self
 
 import httpx
 
+from geomon.times import NS_PER_S, parse_time
+
 LONGEST_STALL_S = 10.0
 
 
@@ -288,5 +290,19 @@ def altered(change: Callable[[bytes], bytes]) -> Fault:
         content = change(exchange.honest().content)
         exchange.head(Content_Length=len(content))
         exchange.send(content)
+
+    return fault
+
+
+def limited(n_lines: int, seconds: float) -> Fault:
+    """Refuse a selection of more lines, or longer ones, as too large."""
+
+    def fault(exchange: Exchange) -> None:
+        lines = exchange.request.body.decode().splitlines()
+        start, end = (parse_time(text) for text in lines[0].split()[4:])
+        if len(lines) > n_lines or end - start > seconds * NS_PER_S:
+            status(413)(exchange)
+        else:
+            altered(lambda whole: whole)(exchange)
 
     return fault

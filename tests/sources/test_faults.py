@@ -16,9 +16,10 @@ from geomon.ids import SeedId
 from geomon.sources.base import Fetched
 from geomon.sources.fdsn import FdsnSource
 from geomon.sources.miniseed import encode
-from geomon.times import NS_PER_S, TimeSpan, parse_time
+from geomon.times import NS_PER_S, TimeSpan
 from geomon.waveforms import Segment
 from tests import faultproxy as f
+from tests.faults.numbers import by_number
 from tests.servers import free_port
 from tests.sources.conftest import PB01, PB02, RECORDINGS, SPAN, START_NS, quick
 
@@ -156,7 +157,7 @@ WHOLE_AT_ONCE = {
 SILENT = {"07-cut-between-records", "11-gzip-whole", "24-duplicates", "25-out-of-order"}
 
 
-@pytest.mark.parametrize("name", MENDED)
+@pytest.mark.parametrize("name", by_number(MENDED))
 def test_a_fault_that_strikes_once_loses_nothing(proxy, source, name):
     proxy.script = list(MENDED[name])
     fetched = source.fetch([PB02], SPAN)
@@ -165,7 +166,9 @@ def test_a_fault_that_strikes_once_loses_nothing(proxy, source, name):
     assert bool(fetched.problems) == (name not in SILENT)
 
 
-@pytest.mark.parametrize("name", ["03-reset-in-body", "07-cut-without-length", "23-random-block"])
+@pytest.mark.parametrize(
+    "name", by_number(["03-reset-in-body", "07-cut-without-length", "23-random-block"])
+)
 def test_only_the_hole_is_asked_for_again(proxy, source, name):
     proxy.script = list(MENDED[name])
     assert_everything_is_there(source.fetch([*PB01, PB02], SPAN), *PB01, PB02)
@@ -210,7 +213,7 @@ LASTING: dict[str, tuple[f.Fault, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", LASTING)
+@pytest.mark.parametrize("name", by_number(LASTING))
 def test_a_fault_that_lasts_is_a_typed_outcome(proxy, network, name):
     source = FdsnSource(quick(proxy.url, max_attempts=2, deadline_s=2.0), network)
     fault, outcome = LASTING[name]
@@ -228,6 +231,7 @@ def test_a_fault_that_lasts_is_a_typed_outcome(proxy, network, name):
         assert fetched.problems
 
 
+@pytest.mark.fault(12)
 @pytest.mark.parametrize(
     "bomb", [f.zero_bomb(300), f.packed(repeat=2000)], ids=["zeros", "records"]
 )
@@ -240,21 +244,14 @@ def test_12_a_bomb_does_not_fill_the_memory(proxy, source, bomb):
     assert peak_bytes < 128e6
 
 
+@pytest.mark.fault(15)
 def test_15_a_request_too_large_is_asked_in_parts(proxy, source):
     """The server takes at most one channel and 200 s at a time."""
-
-    def limited(exchange: f.Exchange) -> None:
-        lines = exchange.request.body.decode().splitlines()
-        start, end = (parse_time(text) for text in lines[0].split()[4:])
-        if len(lines) > 1 or end - start > 200 * NS_PER_S:
-            f.status(413)(exchange)
-        else:
-            f.altered(lambda whole: whole)(exchange)
-
-    proxy.always = limited
+    proxy.always = f.limited(1, 200.0)
     assert_everything_is_there(source.fetch([*PB01, PB02], SPAN), *PB01, PB02)
 
 
+@pytest.mark.fault(1)
 def test_01_the_next_data_centre_is_asked_when_the_first_is_dead(dataselect, network):
     source = FdsnSource(quick(f"http://127.0.0.1:{free_port()}", dataselect), network)
     fetched = source.fetch([PB02], SPAN)
@@ -263,6 +260,7 @@ def test_01_the_next_data_centre_is_asked_when_the_first_is_dead(dataselect, net
     source.close()
 
 
+@pytest.mark.fault(1)
 def test_01_a_host_that_keeps_failing_is_left_alone_for_a_while(proxy, network):
     source = FdsnSource(quick(proxy.url, pause_s=3600, max_attempts=5), network)
     proxy.always = f.status(500)
@@ -275,6 +273,7 @@ def test_01_a_host_that_keeps_failing_is_left_alone_for_a_while(proxy, network):
     source.close()
 
 
+@pytest.mark.fault(1)
 def test_01_a_host_that_recovers_is_used_again(proxy, network):
     source = FdsnSource(quick(proxy.url, pause_s=0, max_attempts=5), network)
     proxy.script = [f.status(500)] * 5
@@ -283,12 +282,14 @@ def test_01_a_host_that_recovers_is_used_again(proxy, network):
     source.close()
 
 
+@pytest.mark.fault(13)
 def test_13_every_refusal_halves_the_pace(proxy, source):
     proxy.script = [f.status(429), f.status(429)]
     source.fetch([PB02], SPAN)
     assert source.centres[0].seconds_between_requests == pytest.approx(4 / 100 * 0.9)
 
 
+@pytest.mark.fault(13)
 def test_13_a_long_retry_after_closes_the_host(proxy, source):
     proxy.script = [f.status(503, Retry_After="3600")]
     first = source.fetch([PB02], SPAN)
@@ -298,12 +299,14 @@ def test_13_a_long_retry_after_closes_the_host(proxy, source):
     assert "come back in 3600 s" in second.problems[0]
 
 
+@pytest.mark.fault(17)
 def test_17_data_that_come_later_are_found_later(proxy, source):
     proxy.script = [f.status(204)]
     assert source.fetch([PB02], SPAN).outcome == "nodata"
     assert_everything_is_there(source.fetch([PB02], SPAN), PB02)
 
 
+@pytest.mark.fault(20)
 def test_20_a_redirect_on_the_same_host_is_followed_by_post(proxy, source):
     proxy.script = [f.redirect("/fdsnws/dataselect/1/query?moved=1")]
     assert_everything_is_there(source.fetch([PB02], SPAN), PB02)
@@ -311,6 +314,7 @@ def test_20_a_redirect_on_the_same_host_is_followed_by_post(proxy, source):
     assert proxy.requests[0].body == proxy.requests[1].body
 
 
+@pytest.mark.fault(27)
 def test_27_different_samples_for_the_same_time_are_both_kept(proxy, source):
     truth = RECORDINGS[PB02]
     other = Segment(PB02, truth.time_ns(4000), 40.0, truth.samples[4000:4100] + 1)
@@ -324,6 +328,7 @@ def test_27_different_samples_for_the_same_time_are_both_kept(proxy, source):
     assert any("different samples" in line for line in fetched.problems)
 
 
+@pytest.mark.fault(33)
 def test_33_records_in_the_future_are_refused_and_the_rest_kept(proxy, source):
     future = Segment(
         PB02, START_NS + 400 * 365 * 86_400 * NS_PER_S // 10, 40.0, np.arange(100, dtype=np.int32)
@@ -356,6 +361,7 @@ HEADS = [
 ]
 
 
+@pytest.mark.fault(2)
 @pytest.mark.parametrize("head", HEADS, ids=range(len(HEADS)))
 def test_02_no_answer_however_strange_makes_it_raise(proxy, network, head):
     source = FdsnSource(quick(proxy.url, max_attempts=1), network)
@@ -367,6 +373,7 @@ def test_02_no_answer_however_strange_makes_it_raise(proxy, network, head):
     assert all("\n" not in line for line in fetched.problems)
 
 
+@pytest.mark.fault(60)
 def test_60_when_several_stations_lie_in_the_future_it_is_our_clock(proxy, source, caplog):
     start_ns = START_NS + 40 * 365 * 86_400 * NS_PER_S
     ahead = [
