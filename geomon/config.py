@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from geomon.errors import ConfigError
@@ -21,6 +21,14 @@ from geomon.velocity import LayeredModel
 _PACKAGED = Path(__file__).parent / "configs"
 _CHECKOUT = Path(__file__).parent.parent / "configs"
 _SERVER = r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?$"
+
+
+def _place(url: str) -> str:
+    kind, is_url, rest = url.partition("://")
+    if is_url and (kind not in {"file", "s3"} or (kind == "s3" and rest[:1] in {"", "/"})):
+        msg = "write the path of a folder, or s3://bucket/prefix"
+        raise ValueError(msg)
+    return url
 
 
 class _Section(BaseModel):
@@ -157,8 +165,9 @@ class SimulatedSource(_Section):
 class Archive(_Section):
     """The waveform archive."""
 
-    url: str = "archive"
-    """Folder of the Zarr archive."""
+    url: Annotated[str, AfterValidator(_place)] = "archive"
+    """Folder of the Zarr archive, or ``s3://bucket/prefix``; endpoint, region and credentials of S3
+    come from the environment: AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and so on."""
 
 
 class Catalog(_Section):

@@ -13,7 +13,8 @@
     ├── StoreError                   the archive, catalogue or ledger
     │   ├── NotArchived (LookupError)
     │   ├── CorruptObject              a stored object fails its checksum
-    │   └── StoreConflict              retryable: another writer holds it, or it is locked
+    │   ├── StoreConflict              retryable: another writer holds it, or it is locked
+    │   └── StoreUnavailable           retryable: a store behind a network does not answer
     └── PickerMismatch (ValueError)  a picker and its card, or a picker and the data, disagree
 
 Expected outcomes (no data, too few picks) are values, not errors. A message starts with the
@@ -71,6 +72,12 @@ class CorruptObject(StoreError):
 
 class StoreConflict(StoreError):
     """Another writer is in the way."""
+
+    retryable = True
+
+
+class StoreUnavailable(StoreError):
+    """A store behind a network does not answer properly; the same may work later."""
 
     retryable = True
 

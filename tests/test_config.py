@@ -73,6 +73,11 @@ def test_relative_paths_resolve_from_the_config_file(tmp_path: Path) -> None:
             {"west": 0, "south": 5, "east": 1, "north": 4},
             "north (4.0) must be larger than south (5.0)",
         ),
+        (
+            "archive.url",
+            "gs://bucket",
+            "archive.url = 'gs://bucket': write the path of a folder, or s3://bucket/prefix",
+        ),
         ("network", {}, "network.name is missing"),
     ],
 )

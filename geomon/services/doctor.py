@@ -38,7 +38,7 @@ def examine(config: Config) -> DoctorReport:
     checks = [
         _python(),
         *(_package(name) for name in _PACKAGES),
-        _attempt("archive", lambda: _writable(Path(config.archive.url)), "choose archive.url"),
+        _attempt("archive", lambda: _archive(config.archive.url), "choose archive.url"),
         _attempt("catalogue", lambda: _catalog(config), "check catalog.url"),
         _attempt("picker", lambda: _picker(config), "see `geomon model list`"),
         _attempt("source", lambda: _source(config), "check the source section and the network"),
@@ -80,6 +80,14 @@ def _writable(folder: Path) -> str:
         pass
     free_gb = shutil.disk_usage(existing).free / 1e9
     return f"{folder} writable, {free_gb:.0f} GB free"
+
+
+def _archive(url: str) -> str:
+    if "://" not in url:
+        return _writable(Path(url))
+    from geomon.stores.archive import store_at
+
+    return f"{url}: answers, {len(store_at(url).names())} names"
 
 
 def _catalog(config: Config) -> str:

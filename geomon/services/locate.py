@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -94,15 +95,22 @@ def locate_version(config: Config, inventory_version: str) -> str:
     )
 
 
+def _table_folder(config: Config) -> Path:
+    """Return where travel times are kept: in the archive's folder, or the user's for S3."""
+    if "://" not in config.archive.url:
+        return Path(config.archive.url) / ".travel_times"
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(caches) / "geomon" / "travel_times"
+
+
 @lru_cache(maxsize=4)
 def _solver(config: Config, stations: tuple[Station, ...]) -> Solver:
-    cache = Path(config.archive.url) / ".travel_times"
     return Solver.of(
         {station.station_id: station for station in stations},
         config.velocity.model(),
         region=config.network.region,
         settings=config.association,
-        cache=cache,
+        cache=_table_folder(config),
     )
 
 

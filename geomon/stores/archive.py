@@ -5,86 +5,48 @@ Layout and guarantees are described in `geomon.stores.layout` (names and shapes)
 writer is `Archive.write`; any Zarr v3 library with pcodec may read.
 """
 
-import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-import numpy as np
-
-from geomon.errors import StoreError, WaveformError
+from geomon.errors import StoreError
 from geomon.ids import SeedId, StreamId
-from geomon.stores.checking import Finding, SeriesInfo, describe, findings
-from geomon.stores.layout import (
-    FORMAT,
-    SAMPLE_TYPES,
-    Series,
-    day_of,
-    group_metadata,
-)
+from geomon.stores.availability import SeriesInfo, coverage, describe
+from geomon.stores.bucket import Bucket
+from geomon.stores.checking import ROOT_METADATA, Finding, SetAside, findings, set_aside
+from geomon.stores.folder import Folder
+from geomon.stores.layout import FORMAT, Series
 from geomon.stores.lazy import LazyStream, lazy_stream
-from geomon.stores.listing import (
-    ROUNDING_NS,
-    all_series,
-    days_in,
-    days_of,
-    opened,
-    records_in,
-    series_of,
-)
+from geomon.stores.listing import all_series, days_in, days_of, opened, series_of
 from geomon.stores.miniseed import records_of
-from geomon.stores.objects import Folder
-from geomon.stores.reading import covered, fingerprints, hidden_segments, read_segments, rejoined
-from geomon.stores.stationday import merge_day
-from geomon.stores.timelines import Clock
-from geomon.times import NS_PER_DAY, TimeSpan, merged, parse_time, to_ns
+from geomon.stores.objects import ObjectStore, StoredObject, read_steadily
+from geomon.stores.reading import fingerprints, hidden_segments, read_segments, rejoined
+from geomon.stores.shard import DayObject
+from geomon.stores.writing import WriteReport, write_segments
+from geomon.times import NS_PER_DAY, TimeSpan, day_span, merged, parse_time, to_ns
 from geomon.waveforms import Provenance, Segment, Waveforms
 
-logger = logging.getLogger(__name__)
-
 _OPEN_DAYS = 64  # objects open at once
-
-
-@dataclass(frozen=True, slots=True)
-class WriteReport:
-    """What one write changed about one day of one sensor at one sampling rate.
-
-    Attributes
-    ----------
-    stream_id, sampling_rate_hz, day
-        What was written to.
-    n_new_samples : int
-        Samples the archive did not hold.
-    n_overflow : int
-        Samples that went out of sight because others were recorded for the same time.
-    changed : tuple of TimeSpan
-        Where a read now answers differently, all components together.
-    """
-
-    stream_id: StreamId
-    sampling_rate_hz: float
-    day: date
-    n_new_samples: int
-    n_overflow: int
-    changed: tuple[TimeSpan, ...]
+_EXPORT_SAMPLES = 8_000_000  # read at once by an export
+_MARGIN_S = 1e-6  # a day's object may hold samples a rounding before its midnight
 
 
 class Archive:
-    """Waveforms of a network in a folder.
+    """Waveforms of a network in a local folder or an S3 bucket; may be pickled.
 
     Parameters
     ----------
-    folder : Folder
+    store : ObjectStore
         Where the objects are. Use `Archive.open`.
     """
 
-    def __init__(self, folder: Folder) -> None:
-        self._folder = folder
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
 
     @classmethod
     def open(cls, url: str | Path, *, create: bool = True) -> "Archive":
@@ -93,7 +55,8 @@ class Archive:
         Parameters
         ----------
         url : str or Path
-            Path of a folder, also as ``file://`` URL.
+            Path of a folder, also as ``file://`` URL, or ``s3://bucket/prefix``; see
+            `geomon.stores.bucket` for where endpoint and credentials come from.
         create : bool
             Whether to make an empty archive where there is none.
 
@@ -101,44 +64,36 @@ class Archive:
         ------
         StoreError
             If there is no archive there and `create` is false, or it is of another format, or
-            the kind of URL is not supported.
+            the kind of URL is not supported, or the place cannot be used.
         """
-        parts = urlsplit(str(url))
-        if parts.scheme not in ("", "file"):
-            msg = f"{url}: an archive is a local folder; {parts.scheme}:// is not supported"
-            raise StoreError(msg)
-        root = Path(parts.path if parts.scheme else url)
-        folder = Folder(root)
-        expected = group_metadata({"geomon_archive": FORMAT})
-        found = folder.read("zarr.json")
+        store = store_at(url)
+        found = store.read("zarr.json")
         if found is None:
             if not create:
                 msg = f"{url}: no archive there"
                 raise StoreError(msg)
             try:
-                root.mkdir(parents=True, exist_ok=True)
-                folder.put_if_absent("zarr.json", expected)
-            except OSError as error:
-                msg = f"{url}: no archive can be made there: {error.strerror}"
-                raise StoreError(msg) from error
-        elif found != expected:
+                store.put_if_absent("zarr.json", ROOT_METADATA)
+            except StoreError as error:
+                msg = f"{url}: no archive can be made there: {error}"
+                raise type(error)(msg) from error
+        elif found != ROOT_METADATA:
             msg = f"{url}: not an archive of format {FORMAT}"
             raise StoreError(msg)
         if create:
-            folder.sweep()
-        return cls(folder)
+            store.sweep()
+        return cls(store)
 
     @property
-    def root(self) -> Path:
-        """Folder of the archive."""
-        return self._folder.root
+    def url(self) -> str:
+        """Path of the archive's folder, or ``s3://bucket/prefix``."""
+        return self._store.url
 
     def write(self, segments: Iterable[Segment], provenance: Provenance) -> tuple[WriteReport, ...]:
         """Add samples; what is held already changes nothing.
 
-        Each station-day is replaced atomically and durably, under a lock, so several processes
-        may write. The result does not depend on the order of writes or on how samples are cut
-        into segments.
+        Each station-day is replaced atomically and durably, so several processes may write. The
+        result does not depend on the order of writes or on how samples are cut into segments.
 
         Parameters
         ----------
@@ -157,46 +112,12 @@ class Archive:
         WaveformError
             If a segment has another sample type or an impossible rate; then nothing is written.
         CorruptObject
-            If an object to be merged with is damaged; days before it are written.
+            If an object to be merged with is damaged; all other days are written. See
+            `set_aside` for the way on.
+        StoreError
+            If the store fails, for example because the disk is full; days before are written.
         """
-        days: dict[tuple[Series, date], list[Segment]] = {}
-        for segment in segments:
-            series = _series_of(segment)
-            for day, part in _split_at_midnight(segment, Clock(series.sampling_rate_hz)):
-                days.setdefault((series, day), []).append(part)
-        reports = []
-        for (series, day), parts in sorted(days.items(), key=lambda item: item[0]):
-            change = self._write_day(series, day, parts, provenance)
-            reports.append(WriteReport(series.stream_id, series.sampling_rate_hz, day, *change))
-        return tuple(reports)
-
-    def _write_day(
-        self, series: Series, day: date, segments: Sequence[Segment], provenance: Provenance
-    ) -> tuple[int, int, tuple[TimeSpan, ...]]:
-        self._describe(series, day.year)
-        key = series.day_key(day)
-        with ExitStack() as stack:
-            slot = stack.enter_context(self._folder.exclusive(key))
-            stored = stack.enter_context(opened(self._folder, series, day))
-            change = merge_day(stored, series, day, segments, provenance)
-            if change.parts is not None:
-                slot.replace(change.parts)
-        logger.info(
-            "archived %s %s rate=%g new=%d overflow=%d",
-            series.stream_id, day, series.sampling_rate_hz, change.n_new_samples,
-            change.n_overflow,
-        )  # fmt: skip
-        return change.n_new_samples, change.n_overflow, change.changed
-
-    def _describe(self, series: Series, year: int) -> None:
-        """Write the metadata that Zarr libraries open the year's array by."""
-        names = series.folder.split("/")
-        for depth in range(1, len(names) + 1):
-            key = "/".join([*names[:depth], "zarr.json"])
-            self._folder.put_if_absent(key, group_metadata({}))
-        self._folder.put_if_absent(
-            f"{series.array_key(year)}/zarr.json", series.array_metadata(year)
-        )
+        return write_segments(self._store, segments, provenance)
 
     def read(
         self, seed_id: SeedId | str, start: datetime | int | str, end: datetime | int | str
@@ -251,11 +172,8 @@ class Archive:
             If a stored object is damaged where it has to be read.
         """
         found: list[Segment] = []
-        for series in series_of(self._folder, stream_id):
-            for day in days_in(self._folder, series, span):
-                with opened(self._folder, series, day) as stored:
-                    if stored is not None:
-                        found += hidden_segments(stored, span)
+        for series, day in self._days(stream_id, span):
+            found += self._of_day(series, day, lambda stored: hidden_segments(stored, span)) or []
         return tuple(sorted(found, key=lambda s: (s.seed_id, s.start_ns, s.samples.size)))
 
     def requests(self, stream_id: StreamId, day: date) -> tuple[Provenance, ...]:
@@ -269,26 +187,45 @@ class Archive:
             If a stored object is damaged where it has to be read.
         """
         found: set[Provenance] = set()
-        for series in series_of(self._folder, stream_id):
-            with opened(self._folder, series, day) as stored:
-                if stored is not None:
-                    found.update(stored.origins().requests)
+        for series in series_of(self._store, stream_id):
+            found.update(self._of_day(series, day, lambda stored: stored.origins().requests) or ())
         return tuple(sorted(found))
+
+    def _days(self, stream_id: StreamId, span: TimeSpan) -> Iterator[tuple[Series, date]]:
+        """Yield the objects that may hold samples of a sensor in a span."""
+        for series in series_of(self._store, stream_id):
+            for day in days_in(self._store, series, span):
+                yield series, day
+
+    def _of_day[T](self, series: Series, day: date, read: Callable[[DayObject], T]) -> T | None:
+        """Return what a function reads from a station-day's object; None when there is none."""
+
+        def opened_and_read() -> T | None:
+            with opened(self._store, series, day) as stored:
+                return None if stored is None else read(stored)
+
+        return read_steadily(opened_and_read)
 
     def _segments(
         self, stream_id: StreamId, span: TimeSpan, components: frozenset[str] | None
     ) -> list[Segment]:
         segments: list[Segment] = []
-        for series in series_of(self._folder, stream_id):
+        for series in series_of(self._store, stream_id):
             of_series: list[Segment] = []
-            days = days_in(self._folder, series, span)
+            days = days_in(self._store, series, span)
             for first in range(0, len(days), _OPEN_DAYS):
-                with ExitStack() as stack:
-                    objects = [
-                        stack.enter_context(opened(self._folder, series, day))
-                        for day in days[first : first + _OPEN_DAYS]
-                    ]
-                    found = read_segments([o for o in objects if o is not None], span, components)
+                batch = days[first : first + _OPEN_DAYS]
+
+                def read() -> list[Segment]:
+                    with ExitStack() as stack:
+                        found = (
+                            stack.enter_context(opened(self._store, series, day))  # noqa: B023
+                            for day in batch  # noqa: B023 - called before the next batch
+                        )
+                        objects = [stored for stored in found if stored is not None]
+                        return read_segments(objects, span, components)
+
+                found = read_steadily(read)
                 of_series = rejoined(of_series, found) if of_series else found
             segments += of_series
         return sorted(segments, key=lambda segment: (segment.seed_id, segment.start_ns))
@@ -299,23 +236,23 @@ class Archive:
         Nothing is read before the arrays are computed; each block is one station-day.
         """
         return tuple(
-            lazy_stream(self.root, series, days)
-            for series in series_of(self._folder, stream_id)
-            if (days := days_in(self._folder, series, span, is_listed=True))
+            lazy_stream(self._store, series, days)
+            for series in series_of(self._store, stream_id)
+            if (days := days_in(self._store, series, span, is_listed=True))
         )
 
     def streams(self) -> list[StreamId]:
         """Return the sensors the archive holds anything of, sorted."""
-        return sorted({series.stream_id for series in all_series(self._folder)})
+        return sorted({series.stream_id for series in all_series(self._store)})
 
     def days(self, stream_id: StreamId) -> list[date]:
         """Return the days on which the archive holds anything of a sensor, in order."""
         return sorted(
-            {day for s in series_of(self._folder, stream_id) for day in days_of(self._folder, s)}
+            {day for s in series_of(self._store, stream_id) for day in days_of(self._store, s)}
         )
 
     def coverage(self, stream_id: StreamId, span: TimeSpan) -> dict[SeedId, list[TimeSpan]]:
-        """Return where each channel of a sensor has samples, from the day records alone.
+        """Return where each channel of a sensor has samples, without reading samples.
 
         Samples less than one and a half intervals apart leave no hole. A channel without
         samples in the span is absent.
@@ -326,9 +263,8 @@ class Archive:
             If a day record is damaged.
         """
         found: dict[SeedId, list[TimeSpan]] = {}
-        for series in series_of(self._folder, stream_id):
-            records = [record for record, _ in records_in(self._folder, series, span)]
-            for component, spans in covered(records, span).items():
+        for series in series_of(self._store, stream_id):
+            for component, spans in coverage(self._store, series, span).items():
                 found.setdefault(stream_id.seed_id(component), []).extend(spans)
         return {seed_id: merged(spans) for seed_id, spans in sorted(found.items())}
 
@@ -347,12 +283,10 @@ class Archive:
         if not spans:
             return []
         whole = TimeSpan(min(s.start_ns for s in spans), max(s.end_ns for s in spans))
-        for series in series_of(self._folder, stream_id):
-            for day in days_in(self._folder, series, whole):
-                with opened(self._folder, series, day) as stored:
-                    if stored is not None:
-                        found = fingerprints(stored, spans)
-                        marks = [[*one, *more] for one, more in zip(marks, found, strict=True)]
+        for series, day in self._days(stream_id, whole):
+            found = self._of_day(series, day, lambda stored: fingerprints(stored, spans))
+            if found is not None:
+                marks = [[*one, *more] for one, more in zip(marks, found, strict=True)]
         return [
             sha256(b"|".join(sorted(of_span))).hexdigest()[:10] if of_span else ""
             for of_span in marks
@@ -360,15 +294,16 @@ class Archive:
 
     def document(self, name: str) -> bytes | None:
         """Return a small document kept beside the waveforms, such as station metadata."""
-        return self._folder.read(name)
+        return self._store.read(name)
 
     def keep_document(self, name: str, content: bytes) -> bool:
         """Keep a small document beside the waveforms; return whether it was new."""
-        with self._folder.exclusive(name) as slot:
-            if self._folder.read(name) == content:
-                return False
-            slot.replace([content])
-        return True
+
+        def change(stored: StoredObject | None) -> list[bytes] | None:
+            is_same = stored is not None and stored.read(0, stored.size) == content
+            return None if is_same else [content]
+
+        return self._store.update(name, change)
 
     def info(self) -> tuple[SeriesInfo, ...]:
         """Return what the archive holds, one entry for each sensor, sampling rate and type.
@@ -378,7 +313,7 @@ class Archive:
         CorruptObject
             If a day record is damaged.
         """
-        return tuple(describe(self._folder))
+        return tuple(describe(self._store))
 
     def verify(self, stream_ids: Collection[StreamId] | None = None) -> tuple[Finding, ...]:
         """Read every byte and name each object that is not as it was written.
@@ -388,7 +323,29 @@ class Archive:
         stream_ids : collection of StreamId, optional
             Sensors to look at; all, and the archive's own folders, by default.
         """
-        return tuple(sorted(findings(self._folder, stream_ids)))
+        return tuple(sorted(findings(self._store, stream_ids)))
+
+    def set_aside(self, key: str) -> SetAside | None:
+        """Move a damaged object out of the way, so that the next ingest fetches its day again.
+
+        The object is kept under a hidden name. On S3 no writer should be at the same object.
+
+        Parameters
+        ----------
+        key : str
+            Name of the object, as `Finding.key` has it.
+
+        Returns
+        -------
+        SetAside or None
+            What is missing now; None when there is no object of that name.
+
+        Raises
+        ------
+        StoreError
+            If the name is hidden or leads out of the archive, or the object cannot be moved.
+        """
+        return set_aside(self._store, key)
 
     def export(
         self,
@@ -427,46 +384,44 @@ class Archive:
         partial = file.with_name(f"{file.name}.partial")
         try:
             with partial.open("wb") as out:
-                for wanted in sorted(set(ids), key=str):
-                    stream_id = wanted.stream_id if isinstance(wanted, SeedId) else wanted
-                    component = wanted.component if isinstance(wanted, SeedId) else None
-                    only = None if component is None else frozenset(component)
-                    for part in span.steps(NS_PER_DAY):
-                        for segment in self._segments(stream_id, part, only):
-                            for record in records_of(segment, format_version):
-                                out.write(record)
-                            n_samples += segment.samples.size
+                for segment in self._in_pieces(sorted(set(ids), key=str), span):
+                    for record in records_of(segment, format_version):
+                        out.write(record)
+                    n_samples += segment.samples.size
             partial.replace(file)
         finally:
             partial.unlink(missing_ok=True)
         return n_samples
 
+    def _in_pieces(self, ids: Sequence[SeedId | StreamId], span: TimeSpan) -> Iterator[Segment]:
+        """Yield the segments of channels and sensors, never many samples at a time."""
+        for wanted in ids:
+            stream_id = wanted.stream_id if isinstance(wanted, SeedId) else wanted
+            only = frozenset(wanted.component) if isinstance(wanted, SeedId) else None
+            found = series_of(self._store, stream_id)
+            n_samples = sum(3 * 86_400 * series.sampling_rate_hz for series in found)
+            step_ns = NS_PER_DAY // max(1, math.ceil(n_samples / _EXPORT_SAMPLES))
+            days = {day for s in found for day in days_in(self._store, s, span, is_listed=True)}
+            for whole in merged(day_span(day).padded(_MARGIN_S) for day in days):
+                for part in whole.intersection(span).steps(step_ns):
+                    yield from self._segments(stream_id, part, only)
 
-def _series_of(segment: Segment) -> Series:
-    for sample_type in SAMPLE_TYPES:
-        if segment.samples.dtype.newbyteorder("=") == np.dtype(sample_type):
-            rate = float(segment.sampling_rate_hz)
-            return Series(segment.seed_id.stream_id, rate, sample_type)
-    msg = f"{segment.seed_id}: {segment.samples.dtype} samples cannot be archived; use int32"
-    raise WaveformError(msg)
 
+def store_at(url: str | Path) -> ObjectStore:
+    """Return the store of objects at a place, of whatever it holds.
 
-def _split_at_midnight(segment: Segment, clock: Clock) -> Iterator[tuple[date, Segment]]:
-    """Yield the part of a segment in each UTC day."""
-    slack = 0 if clock.is_whole else ROUNDING_NS
-    first, size = 0, segment.samples.size
-    while first < size:
-        number = (segment.time_ns(first) + slack) // NS_PER_DAY
-        midnight = (number + 1) * NS_PER_DAY - slack
-        last = max(first + 1, clock.first_at_or_after(segment.start_ns, size, midnight))
-        part = Segment(
-            segment.seed_id,
-            segment.time_ns(first),
-            segment.sampling_rate_hz,
-            np.asarray(segment.samples[first:last], segment.samples.dtype.newbyteorder("=")),
-        )
-        yield day_of(number * NS_PER_DAY), part
-        first = last
+    Raises
+    ------
+    StoreError
+        If the kind of URL is not supported, or the place cannot be used.
+    """
+    parts = urlsplit(str(url))
+    if parts.scheme == "s3":
+        return Bucket(str(url))
+    if parts.scheme not in ("", "file"):
+        msg = f"{url}: an archive is a folder or s3://bucket/prefix, not {parts.scheme}://"
+        raise StoreError(msg)
+    return Folder(Path(unquote(parts.path) if parts.scheme else url))
 
 
 def _as_ns(time: datetime | int | str) -> int:

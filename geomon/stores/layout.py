@@ -5,6 +5,11 @@ One Zarr v3 array holds one sensor at one sampling rate for one calendar year::
     NET/STA/LOC.BI@RATE/YEAR/zarr.json      int32 (component, time); float streams beside it
     NET/STA/LOC.BI@RATE/YEAR/c/0/DAY        one object a day, DAY counted from 0
 
+Hidden beside them, and of no meaning to Zarr::
+
+    NET/STA/LOC.BI@RATE/YEAR/.index         what each day covers, see `geomon.stores.index`
+    .damaged/…                              objects set aside, see `geomon.stores.checking`
+
 An empty location is written ``_``. The first dimension has three rows; which component letter
 uses which is fixed (`ROWS`). The second has the same number of positions for every day, so that
 each day is one shard; the position of a sample is its place in the day rounded to the sampling
@@ -132,9 +137,13 @@ class Series:
         """Name of the folder of a year's array."""
         return f"{self.folder}/{year}"
 
+    def days_prefix(self, year: int) -> str:
+        """Name of the folder of a year's day objects."""
+        return f"{self.array_key(year)}/c/0"
+
     def day_key(self, day: date) -> str:
         """Name of the object of a day."""
-        return f"{self.array_key(day.year)}/c/0/{day.timetuple().tm_yday - 1}"
+        return f"{self.days_prefix(day.year)}/{day.timetuple().tm_yday - 1}"
 
     def array_metadata(self, year: int) -> bytes:
         """Return the content of a year array's ``zarr.json``."""
@@ -195,6 +204,11 @@ def year_day(year: int, index: int) -> date:
 def day_of(time_ns: int) -> date:
     """Return the UTC day of an instant, exactly."""
     return date.fromordinal(time_ns // NS_PER_DAY + _EPOCH_ORDINAL)
+
+
+def day_number(day: date) -> int:
+    """Return how many days after 1970-01-01 a day is."""
+    return day.toordinal() - _EPOCH_ORDINAL
 
 
 def is_day_name(year: int, name: str) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 from geomon.ids import StreamId
 from geomon.stores.dayrecord import GridRun
 from geomon.stores.layout import N_ROWS, ROWS, Series, row_of
-from geomon.stores.objects import Folder
-from geomon.stores.shard import DayObject
+from geomon.stores.listing import opened
+from geomon.stores.objects import ObjectStore, read_steadily
 from geomon.times import NS_PER_DAY, NS_PER_S, day_span
 
 if TYPE_CHECKING:
@@ -56,13 +55,13 @@ class LazyStream:
         return start_ns + min(round(rest * NS_PER_S / self.sampling_rate_hz), NS_PER_DAY - 1)
 
 
-def lazy_stream(root: Path, series: Series, days: Sequence[date]) -> LazyStream:
+def lazy_stream(store: ObjectStore, series: Series, days: Sequence[date]) -> LazyStream:
     """Describe the days of a series as Dask arrays.
 
     Parameters
     ----------
-    root : Path
-        Folder of the archive.
+    store : ObjectStore
+        Where the archive is; pickled into each task.
     series : Series
         Sensor, rate and sample type.
     days : sequence of date
@@ -74,9 +73,9 @@ def lazy_stream(root: Path, series: Series, days: Sequence[date]) -> LazyStream:
     shape = (N_ROWS, series.day_samples)
     read, held = delayed(_samples), delayed(_held)
     samples = [
-        da.from_delayed(read(root, series, day), shape=shape, dtype=series.dtype) for day in days
+        da.from_delayed(read(store, series, day), shape=shape, dtype=series.dtype) for day in days
     ]
-    is_held = [da.from_delayed(held(root, series, day), shape=shape, dtype=bool) for day in days]
+    is_held = [da.from_delayed(held(store, series, day), shape=shape, dtype=bool) for day in days]
     return LazyStream(
         series.stream_id,
         series.sampling_rate_hz,
@@ -87,28 +86,31 @@ def lazy_stream(root: Path, series: Series, days: Sequence[date]) -> LazyStream:
     )
 
 
-def _samples(root: Path, series: Series, day: date) -> NDArray[Any]:
+def _samples(store: ObjectStore, series: Series, day: date) -> NDArray[Any]:
     samples = np.full((N_ROWS, series.day_samples), series.fill, series.dtype)
-    stored = Folder(root).open(series.day_key(day))
-    if stored is not None:
-        with stored:
-            found = DayObject(stored, series, day)
-            found.read_runs(
-                [
-                    (run, 0, run.n_samples, samples[row_of(run.component), _there(run)])
-                    for run in found.record.runs
-                ]
-            )
+
+    def read() -> None:
+        with opened(store, series, day) as stored:
+            if stored is not None:
+                stored.read_runs(
+                    [
+                        (run, 0, run.n_samples, samples[row_of(run.component), _there(run)])
+                        for run in stored.record.runs
+                    ]
+                )
+
+    read_steadily(read)
     return samples
 
 
-def _held(root: Path, series: Series, day: date) -> NDArray[np.bool_]:
+def _held(store: ObjectStore, series: Series, day: date) -> NDArray[np.bool_]:
+    def runs() -> tuple[GridRun, ...]:
+        with opened(store, series, day) as stored:
+            return () if stored is None else stored.record.runs
+
     is_held = np.zeros((N_ROWS, series.day_samples), np.bool_)
-    stored = Folder(root).open(series.day_key(day))
-    if stored is not None:
-        with stored:
-            for run in DayObject(stored, series, day).record.runs:
-                is_held[row_of(run.component), _there(run)] = True
+    for run in read_steadily(runs):
+        is_held[row_of(run.component), _there(run)] = True
     return is_held
 
 

@@ -1,216 +1,184 @@
-"""Objects of a store in a local folder: read in part, replaced whole, never seen half-written.
+"""What the archive asks of a store of objects: read in part, replaced whole, never half-seen.
 
-An object is one file. A writer holds the object's lock while it reads, merges and replaces it;
-the new bytes go to a file of their own, reach the disk, and take the object's name in one step.
-Readers never wait: an open object stays what it was while another version takes its name.
+An object is some bytes under a name, with ``/`` between the name's parts. Two stores keep them: a
+local folder (`geomon.stores.folder`) and an S3 bucket (`geomon.stores.bucket`). In both an object
+is either the old version or the new one, whatever happens to the writer, and several writers may
+work at once: each change is made to the version that it replaces. Names whose last part starts
+with a dot are hidden: they are kept, and not listed.
 """
 
-import fcntl
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
 
-from geomon.errors import StoreError
+from geomon.errors import CorruptObject, StoreConflict
 
-_WRITING = ".writing"
-_MAX_PARTS = 1024  # IOV_MAX of Linux
+_N_READS = 5  # of an object that is replaced each time while it is read
+
+type Change = Callable[["StoredObject | None"], Sequence[bytes] | None]
+"""Given the present version of an object, the parts of the next one; None to leave it."""
 
 
-class StoredObject:
+@dataclass(frozen=True, slots=True, order=True)
+class Entry:
+    """One object in a listing; `version` is another text whenever the content is another."""
+
+    name: str
+    size: int
+    version: str
+
+
+class StoredObject(Protocol):
     """One version of an object, open for reading in part.
 
-    Parameters
+    Attributes
     ----------
     key : str
-        Name of the object, with ``/`` between its parts.
-    descriptor : int
-        Open file, closed with the object.
+        Name of the object.
+    size : int
+        Bytes.
+    version : str
+        As in a listing.
     """
 
-    def __init__(self, key: str, descriptor: int) -> None:
-        self.key = key
-        self.size = os.fstat(descriptor).st_size
-        self._descriptor = descriptor
+    key: str
+    size: int
+    version: str
+
+    def expect(self, places: Iterable[tuple[int, int]]) -> None:
+        """Say which parts (start, size) are read next, so that they can be fetched together."""
+        ...
 
     def read(self, start: int, size: int) -> bytes:
-        """Return the bytes of [start, start + size), fewer at the end of the object."""
-        parts: list[bytes] = []
-        while size > 0 and (part := os.pread(self._descriptor, size, start)):
-            parts.append(part)
-            start += len(part)
-            size -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        """Return the bytes of [start, start + size), fewer at the end of the object.
+
+        Raises
+        ------
+        StoreConflict
+            If the object was replaced and this version of it can be read no more.
+        StoreError
+            If it cannot be read.
+        """
+        ...
 
     def close(self) -> None:
-        """Let go of the file."""
-        os.close(self._descriptor)
+        """Let go of the object."""
+        ...
 
-    def __enter__(self) -> Self:
-        return self
+    def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+    def __exit__(self, *_: object) -> None: ...
 
 
-class Slot:
-    """The right to replace one object, held while its lock is held."""
+class ObjectStore(Protocol):
+    """Objects below one folder or one prefix of a bucket; may be pickled.
 
-    def __init__(self, descriptor: int, partial: Path, target: Path) -> None:
-        self._descriptor = descriptor
-        self._partial = partial
-        self._target = target
-        self.is_replaced = False
+    Attributes
+    ----------
+    url : str
+        Path of the folder, or ``s3://bucket/prefix``.
+    n_readers : int
+        Objects worth opening at once.
+    """
 
-    def replace(self, parts: Sequence[bytes]) -> None:
-        """Make `parts` the object's content, durably and at once.
+    url: str
+    n_readers: int
+
+    def open(self, key: str) -> StoredObject | None:
+        """Open the present version of an object; None when there is none.
 
         Raises
         ------
         StoreError
-            If that is not possible, for example because the disk is full; the object stays what
-            it was.
+            If it cannot be read.
         """
-        try:
-            os.ftruncate(self._descriptor, 0)
-            _write_all(self._descriptor, parts)
-            os.fsync(self._descriptor)
-            _make_folder(self._target.parent)
-            self._partial.replace(self._target)
-            self.is_replaced = True
-            _sync_folder(self._target.parent)
-        except OSError as error:
-            msg = f"{self._target}: cannot be written: {error.strerror}"
-            raise StoreError(msg) from error
-
-
-class Folder:
-    """Objects below one local folder.
-
-    Parameters
-    ----------
-    root : Path
-        Existing folder.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def open(self, key: str) -> StoredObject | None:
-        """Open the present version of an object; None when there is none."""
-        try:
-            descriptor = os.open(self.root / key, os.O_RDONLY | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        return StoredObject(key, descriptor)
+        ...
 
     def read(self, key: str) -> bytes | None:
-        """Return a whole object; None when there is none."""
-        found = self.open(key)
-        if found is None:
-            return None
-        with found:
-            return found.read(0, found.size)
+        """Return a whole object; None when there is none.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be read.
+        """
+        ...
 
     def names(self, prefix: str = "") -> list[str]:
         """Return what lies directly below a prefix, sorted, without hidden names."""
-        try:
-            with os.scandir(self.root / prefix) as entries:
-                return sorted(entry.name for entry in entries if not entry.name.startswith("."))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        ...
 
-    @contextmanager
-    def exclusive(self, key: str) -> Iterator[Slot]:
-        """Wait for the lock of an object and hold it.
+    def listing(self, prefix: str) -> list[Entry]:
+        """Return the objects directly below a prefix, sorted, without hidden names."""
+        ...
 
-        The file that is locked is the one that will take the object's name, so a killed writer
-        leaves no lock and at most one partial file, which the next writer of the object reuses.
+    def update(self, key: str, change: Change) -> bool:
+        """Replace an object by what `change` makes of its present version.
+
+        Parameters
+        ----------
+        key : str
+            Name of the object.
+        change : callable
+            May be called again, when another writer came between.
+
+        Returns
+        -------
+        bool
+            Whether the object was replaced.
+
+        Raises
+        ------
+        StoreError
+            If that is not possible; the object stays what it was.
         """
-        partial = self.root / _WRITING / key.replace("/", "!")
-        descriptor = _locked(partial)
-        slot = Slot(descriptor, partial, self.root / key)
-        try:
-            yield slot
-        finally:
-            if not slot.is_replaced:
-                partial.unlink(missing_ok=True)
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a forked child may hold the file open
-            os.close(descriptor)
+        ...
 
     def put_if_absent(self, key: str, content: bytes) -> None:
-        """Store an object unless one of that name exists."""
-        if (self.root / key).exists():
-            return
-        with self.exclusive(key) as slot:
-            if not (self.root / key).exists():
-                slot.replace([content])
+        """Store an object unless one of that name exists.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written.
+        """
+        ...
+
+    def move(self, key: str, target: str) -> bool:
+        """Give an object another name; return whether there was one.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be moved.
+        """
+        ...
 
     def sweep(self) -> int:
-        """Remove partial files whose writers are gone; return how many."""
-        n_removed = 0
-        folder = self.root / _WRITING
-        for partial in sorted(folder.iterdir()) if folder.is_dir() else []:
-            descriptor = _locked(partial, wait=False)
-            if descriptor >= 0:
-                partial.unlink(missing_ok=True)
-                os.close(descriptor)
-                n_removed += 1
-        return n_removed
+        """Remove what killed writers left behind; return how many pieces."""
+        ...
 
 
-def _locked(partial: Path, *, wait: bool = True) -> int:
-    """Open and lock a partial file; -1 when another writer has it and `wait` is false."""
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def read_steadily[T](read: Callable[[], T]) -> T:
+    """Call a function that opens and reads objects, again when what it reads changes under it.
+
+    It is called once more, too, when an object fails its checksum: a transfer may have failed.
+
+    Raises
+    ------
+    CorruptObject
+        If the object fails again.
+    StoreConflict
+        If objects keep changing.
+    """
+    is_second = False
+    for _ in range(_N_READS):
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return -1
-        except BaseException:
-            os.close(descriptor)
-            raise
-        # The writer before us may have renamed or removed the very file we waited for.
-        try:
-            if os.path.samestat(os.fstat(descriptor), partial.stat()):
-                return descriptor
-        except FileNotFoundError:
-            pass
-        os.close(descriptor)
-
-
-def _write_all(descriptor: int, parts: Sequence[bytes]) -> None:
-    for first in range(0, len(parts), _MAX_PARTS):
-        batch = parts[first : first + _MAX_PARTS]
-        expected = sum(len(part) for part in batch)
-        written = os.writev(descriptor, batch)
-        if written < expected:
-            rest = memoryview(b"".join(batch))[written:]
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-
-
-def _make_folder(folder: Path) -> None:
-    """Create a folder and its parents so that they survive a power cut."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            return read()
+        except StoreConflict:
+            continue
+        except CorruptObject:
+            if is_second:
+                raise
+            is_second = True
+    return read()

@@ -1,6 +1,6 @@
 """Segments out of station-day objects: clipped, and joined wherever a time line goes on."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,29 +177,34 @@ def fingerprints(stored: DayObject, spans: Sequence[TimeSpan]) -> list[list[byte
 
 
 def covered(records: Iterable[DayRecord], span: TimeSpan) -> dict[str, list[TimeSpan]]:
-    """Return, by component letter, the parts of a span with samples.
+    """Return, by component letter, the parts of a span with samples, from one series' records.
 
     Runs less than one and a half sample intervals apart count as unbroken.
     """
     found: dict[str, list[TimeSpan]] = {}
-    tolerance_ns = 0
+    rate_hz = 1.0
     for record in records:
-        clock = Clock(record.series.sampling_rate_hz)
-        tolerance_ns = clock.after(1) // 2
+        rate_hz = record.series.sampling_rate_hz
+        clock = Clock(rate_hz)
         for run, first, last in runs_in(record, span, None):
             start_ns = run.start_ns + clock.after(first)
             found.setdefault(run.component, []).append(
                 TimeSpan(start_ns, run.start_ns + clock.after(last))
             )
-    return {component: _closed(spans, tolerance_ns) for component, spans in found.items()}
+    return closed(found, rate_hz)
 
 
-def _closed(spans: Iterable[TimeSpan], tolerance_ns: int) -> list[TimeSpan]:
-    """Merge spans that touch to within a tolerance."""
-    closed: list[TimeSpan] = []
+def closed(spans: Mapping[str, Iterable[TimeSpan]], rate_hz: float) -> dict[str, list[TimeSpan]]:
+    """Merge the spans of each component that touch to within half a sample interval."""
+    tolerance_ns = Clock(rate_hz).after(1) // 2
+    return {component: _joined(found, tolerance_ns) for component, found in spans.items()}
+
+
+def _joined(spans: Iterable[TimeSpan], tolerance_ns: int) -> list[TimeSpan]:
+    joined: list[TimeSpan] = []
     for span in sorted(spans):
-        if closed and span.start_ns <= closed[-1].end_ns + tolerance_ns:
-            closed[-1] = TimeSpan(closed[-1].start_ns, max(closed[-1].end_ns, span.end_ns))
+        if joined and span.start_ns <= joined[-1].end_ns + tolerance_ns:
+            joined[-1] = TimeSpan(joined[-1].start_ns, max(joined[-1].end_ns, span.end_ns))
         else:
-            closed.append(span)
-    return closed
+            joined.append(span)
+    return joined

@@ -184,6 +184,11 @@ class DayObject:
         """Size of the object."""
         return self._stored.size
 
+    @property
+    def version(self) -> str:
+        """Version of the object, as its store names it."""
+        return self._stored.version
+
     def damaged(self, what: str) -> CorruptObject:
         """Return the error that names this object and what is wrong with it."""
         return CorruptObject(
@@ -243,6 +248,7 @@ class DayObject:
             if offset + size > self._layout_start:
                 raise self.damaged(f"shard index: chunk {key} lies outside")
             places[key] = (offset, size)
+        self._stored.expect(places.values())
         return places
 
     def read_runs(self, jobs: Sequence[tuple[GridRun, int, int, NDArray[Any]]]) -> None:

@@ -145,7 +145,7 @@ def _bulk_read(archive: Archive, day: Day, n: int) -> list[Figure]:
     source = np.concatenate([segment.samples for segment in day.segments])
     target = np.empty_like(source)
     copy = _cpu_s(lambda: np.copyto(target, source), n)
-    array = zarr.open_array(archive.root / "CX/PB01/_.HH@100/2014", mode="r")
+    array = zarr.open_array(f"{archive.url}/CX/PB01/_.HH@100/2014", mode="r")
     first = 120 * 8_640_000
     stock = _cpu_s(lambda: array[:, first : first + 8_640_000], 1 if n < 5 else 3)
     rate = n_bytes / ours / 1e6

@@ -1,9 +1,7 @@
 """Builders for the archive's tests."""
 
-import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,12 +64,3 @@ def same(found: Sequence[Segment], expected: Sequence[Segment]) -> bool:
         return (s.seed_id, s.start_ns, s.sampling_rate_hz, s.samples.dtype.str, s.samples.tobytes())
 
     return sorted(map(key, found)) == sorted(map(key, expected))
-
-
-def digest(root: Path) -> str:
-    """SHA-256 over the names and bytes of all files of an archive."""
-    total = hashlib.sha256()
-    for path in sorted(p for p in root.rglob("*") if p.is_file()):
-        total.update(str(path.relative_to(root)).encode() + b"\0")
-        total.update(hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()

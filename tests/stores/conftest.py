@@ -1,5 +1,6 @@
 """Fixtures of the stores."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -8,9 +9,48 @@ import pytest
 from sqlalchemy import insert, text
 
 from geomon.stores import schema
+from geomon.stores.archive import Archive
 from geomon.stores.catalog import Catalog
 from geomon.stores.database import Run, Write
+from tests.servers import s3_server
 from tests.stores import postgres
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """Address of a real S3 server with the bucket ``waves``."""
+    with s3_server("waves") as url:
+        yield url
+
+
+@pytest.fixture
+def bucket_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the URL of an empty prefix of a bucket, reached by settings in the environment."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "anyone")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
+    return f"s3://waves/{uuid4().hex}"
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def new_archive(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Archive]:
+    """Make empty archives, in a folder and in a bucket."""
+    base = tmp_path if request.param == "folder" else request.getfixturevalue("bucket_url")
+    return lambda: Archive.open(f"{base}/{uuid4().hex}")
+
+
+@pytest.fixture
+def archive(new_archive: Callable[[], Archive]) -> Archive:
+    """Return an empty archive, in a folder and in a bucket."""
+    return new_archive()
+
+
+@pytest.fixture
+def local_archive(tmp_path: Path) -> Archive:
+    """Return an empty archive in a folder."""
+    return Archive.open(tmp_path / "archive")
 
 
 @pytest.fixture(scope="session")

@@ -15,11 +15,6 @@ from geomon.waveforms import Segment
 from tests.stores.archives import ALL, DAY, FIRST, HH, counts, same, segment
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return Archive.open(tmp_path / "archive")
-
-
 def test_nanoseconds_rates_and_types_survive_miniseed_3(archive: Archive, tmp_path: Path) -> None:
     given = [
         segment(0, counts(50_000), ns=1),
@@ -37,7 +32,7 @@ def test_nanoseconds_rates_and_types_survive_miniseed_3(archive: Archive, tmp_pa
     decoded = decode(file.read_bytes())
     assert not decoded.is_damaged
     assert same(decoded.segments, given)
-    assert {p.name for p in tmp_path.iterdir()} == {"archive", "all.mseed"}
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["all.mseed"]
 
 
 @pytest.mark.parametrize("rate", [30.0, 99.97, 128.0])

@@ -18,15 +18,16 @@ FEBRUARY_29 = 59 * 8_640_000
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return Archive.open(tmp_path / "archive")
+def archive(local_archive: Archive) -> Archive:
+    """Return an archive in a folder: what is looked at here is the same in a bucket."""
+    return local_archive
 
 
 def test_a_stock_zarr_reader_sees_the_samples(archive: Archive) -> None:
     given = [segment(600, counts(100_000, k), component=c) for k, c in enumerate("Z1E")]
     archive.write([*given, segment(86_399, 200)], FIRST)
     archive.write([segment(610, np.zeros(5, np.int32))], FIRST)  # overflow bytes in the shard
-    array = zarr.open_array(archive.root / YEAR, mode="r")
+    array = zarr.open_array(Path(archive.url) / YEAR, mode="r")
     assert array.shape == (3, 366 * 8_640_000)
     assert array.dtype == np.int32
     assert array.metadata.dimension_names == ("component", "time")
@@ -38,17 +39,17 @@ def test_a_stock_zarr_reader_sees_the_samples(archive: Archive) -> None:
     assert (array[:, start - 50 : start] == -(2**31)).all()
     midnight = FEBRUARY_29 + 8_640_000
     np.testing.assert_array_equal(array[0, midnight - 100 : midnight + 100], counts(200))
-    group = zarr.open_group(archive.root, mode="r")
+    group = zarr.open_group(Path(archive.url), mode="r")
     assert group["CX/PB01/_.HH@100/2024"].shape == array.shape
 
 
 def test_a_stock_zarr_reader_notices_damage(archive: Archive) -> None:
     archive.write([segment(0, 30_000)], FIRST)
-    [path] = (archive.root / YEAR / "c/0").iterdir()
+    [path] = (Path(archive.url) / YEAR / "c/0").iterdir()
     damaged = bytearray(path.read_bytes())
     damaged[100] ^= 4
     path.write_bytes(damaged)
-    array = zarr.open_array(archive.root / YEAR, mode="r")
+    array = zarr.open_array(Path(archive.url) / YEAR, mode="r")
     with pytest.raises(ValueError, match=r"(?i)checksum"):
         array[0, FEBRUARY_29 : FEBRUARY_29 + 10]
 
@@ -56,7 +57,7 @@ def test_a_stock_zarr_reader_notices_damage(archive: Archive) -> None:
 def test_floats_have_sibling_arrays(archive: Archive) -> None:
     samples = counts(7000).astype(np.float64) / 3
     archive.write([segment(0, samples, rate=12.5)], FIRST)
-    array = zarr.open_array(archive.root / "CX/PB01/_.HH@12.5.float64/2024", mode="r")
+    array = zarr.open_array(Path(archive.url) / "CX/PB01/_.HH@12.5.float64/2024", mode="r")
     start = 59 * 86_400 * 12 + 59 * 43_200
     np.testing.assert_array_equal(array[0, start : start + 7000], samples)
     assert np.isnan(array[0, start + 7000])
@@ -65,7 +66,9 @@ def test_floats_have_sibling_arrays(archive: Archive) -> None:
 def test_xarray_opens_a_series(archive: Archive) -> None:
     xarray = pytest.importorskip("xarray")
     archive.write([segment(0, 1000), segment(366 * 86_400, 1000)], FIRST)
-    dataset = xarray.open_zarr(archive.root / "CX/PB01/_.HH@100", consolidated=False, chunks=None)
+    dataset = xarray.open_zarr(
+        Path(archive.url) / "CX/PB01/_.HH@100", consolidated=False, chunks=None
+    )
     assert set(dataset.data_vars) == {"2024", "2025"}
     assert dataset["2024"].dims == ("component", "time")
     found = dataset["2024"].isel(component=0, time=slice(FEBRUARY_29, FEBRUARY_29 + 1000))
@@ -95,7 +98,7 @@ def test_packing_is_exact_and_checked(samples: np.ndarray) -> None:
 def test_late_data_leave_other_chunks_as_they_are(archive: Archive) -> None:
     """Damage in a chunk that need not be read does not hinder, nor heal."""
     archive.write([segment(0, 60_000)], FIRST)
-    [path] = (archive.root / YEAR / "c/0").iterdir()
+    [path] = (Path(archive.url) / YEAR / "c/0").iterdir()
     damaged = bytearray(path.read_bytes())
     damaged[100] ^= 4
     path.write_bytes(damaged)
