@@ -21,8 +21,10 @@ from geomon.stores.importing import ImportReport
 from geomon.stores.ledger import Ledger
 from geomon.stores.pick_rows import PicksChange
 from geomon.stores.quakeml_reading import read_quakeml
+from geomon.stores.quality import Qualities
 from geomon.stores.queries import OWN, Circle, EventQuery, Order, Time, as_ns
 from geomon.stores.replacing import EventsChange
+from geomon.stores.requests import Requests
 from geomon.times import TimeSpan, from_ns
 
 
@@ -69,6 +71,16 @@ class Catalog:
     def gaps(self) -> Gaps:
         """What sources did not have when asked, kept in the same database."""
         return Gaps(self.database)
+
+    @property
+    def qualities(self) -> Qualities:
+        """How good each channel's record of each day is, kept in the same database."""
+        return Qualities(self.database)
+
+    @property
+    def requests(self) -> Requests:
+        """Every question put to a source, kept in the same database."""
+        return Requests(self.database)
 
     def begin_run(
         self, kind: str, *, config_hash: str = "", picker: str = "", data_version: str = ""

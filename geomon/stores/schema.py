@@ -15,6 +15,8 @@ origin, arrival   solutions and the picks they rest on
 magnitude, station_magnitude
 event_alias       names other agencies use
 ledger, gap       which spans were archived, picked and located, and which data are missing
+quality           how good each channel's record of each day is; the newest state only
+request           every question put to a source: what, when, and what came of it
 clock             time of the last change, so that changes have one order
 """
 
@@ -286,3 +288,52 @@ gap = Table(
     Column("asked_ns", BigInteger, nullable=False),
     _run(),
 )
+
+quality = Table(
+    "quality",
+    metadata,
+    Column("stream", _Key, ForeignKey("stream.id"), primary_key=True, autoincrement=False),
+    Column("component", String(1), primary_key=True),
+    Column("day_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("assessed_ns", BigInteger, nullable=False),
+    Column("sampling_rate_hz", Double),
+    Column("n_samples", BigInteger, nullable=False),
+    Column("availability", Double, nullable=False),
+    Column("n_gaps", Integer, nullable=False),
+    Column("max_gap_s", Double, nullable=False),
+    Column("n_overlaps", Integer, nullable=False),
+    Column("n_conflicts", BigInteger, nullable=False),
+    Column("n_clock_steps", Integer, nullable=False),
+    Column("timing_quality", Double),
+    Column("minimum", Double),
+    Column("maximum", Double),
+    Column("mean", Double),
+    Column("rms", Double),
+    Column("flat_s", Double, nullable=False),
+    Column("clipped_s", Double, nullable=False),
+    Column("n_spikes", Integer, nullable=False),
+    Column("n_steps", Integer, nullable=False),
+    Column("is_dead", Boolean, nullable=False),
+    Column("above_low_db", Double),
+    Column("above_high_db", Double),
+    Column("details", Text, nullable=False),
+    Column("psd", Text),
+    _run(),
+)
+Index("ix_quality_day_ns", quality.c.day_ns)
+
+request = Table(
+    "request",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=False),
+    Column("url", Text, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("asked_ns", BigInteger, nullable=False),
+    Column("took_s", Double, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("n_bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    _run(),
+)
+Index("ix_request_asked_ns", request.c.asked_ns)
