@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 
 from geomon.errors import WaveformError
 from geomon.ids import SeedId
-from geomon.sources.records import NOT_DAMAGE, Buffer, Reason, Records, Scan, scan, times_after
+from geomon.sources.records import (
+    NOT_DAMAGE,
+    V3_FIRST_BYTE,
+    Buffer,
+    Reason,
+    Records,
+    Scan,
+    scan,
+    times_after,
+)
 from geomon.times import NS_PER_S, TimeSpan
 from geomon.waveforms import Gap, Segment
 
@@ -48,7 +57,8 @@ class Decoded:
     masked : tuple of Gap
         Samples that were NaN or infinite, left out as gaps.
     unchecked : tuple of SeedId
-        Channels with records in which a flipped bit would go unseen.
+        Channels with records in which a flipped bit would go unseen: in samples without checksum,
+        or in the time of a miniSEED 2 record that no other one continues or repeats.
     timing_quality : dict of SeedId to float
         Mean of what the records say about their clock, percent; channels that say nothing are
         absent.
@@ -118,6 +128,7 @@ class _Line:
     resolution_ns: int
     parts: list[NDArray[Any]]
     n_samples: int
+    is_attested: bool  # a checksum or another record says the same about its time
 
     @property
     def end_ns(self) -> int:
@@ -155,6 +166,7 @@ class _Line:
         if shared < other.n_samples:
             self.parts.append(theirs[shared:])
             self.n_samples += other.n_samples - shared
+        self.is_attested = True
         return True
 
 
@@ -219,6 +231,7 @@ def decode(
     for _, of_one in sorted(lines.items()):
         joined = _joined(of_one, conflicts)
         segments += _segments(joined, span, masked)
+        unchecked |= {line.seed_id for line in joined if not line.is_attested}
     return Decoded(
         segments=tuple(segments),
         n_records=n_records,
@@ -334,6 +347,7 @@ def _decode_run(
     else:
         samples, is_sound = _decoded_by_libmseed(run, view)
     rejected["integrity"] += int(np.count_nonzero(~is_sound))
+    is_attested = len(run) > 1 or view[int(run["offset"][0])] == V3_FIRST_BYTE
     lines: list[_Line] = []
     edges = [0, *(np.flatnonzero(np.diff(is_sound)) + 1).tolist(), len(run)]
     ends_at = np.concatenate([[0], np.cumsum(run["n_samples"])])
@@ -343,7 +357,9 @@ def _decode_run(
             resolution_ns = int(run["resolution_ns"][first:after].min())
             rate = float(run["sampling_rate_hz"][first])
             start_ns = int(run["start_ns"][first])
-            lines.append(_Line(seed_id, start_ns, rate, resolution_ns, [part], part.size))
+            lines.append(
+                _Line(seed_id, start_ns, rate, resolution_ns, [part], part.size, is_attested)
+            )
     return lines
 
 

@@ -30,7 +30,7 @@ SIGNATURE_BYTES = 20  # enough of a record for HEADER to match
 
 _V2_FIXED_BYTES = 48
 _V3_FIXED_BYTES = 40
-_V3_FIRST_BYTE = ord("M")
+V3_FIRST_BYTE = ord("M")
 _MIN_ROWS, _MAX_ROWS = 64, 16_384  # headers looked at together
 _LONGEST_V2 = 1 << 17
 _LONGEST_V3 = 1 << 24
@@ -76,8 +76,8 @@ RECORD = np.dtype(
 `channel` counts in `Scan.seed_ids`; `data_at` is where the samples begin, from the start of the
 record, -1 when they are not in big-endian order; `resolution_ns` is how finely the header can tell
 the time; `timing_quality` is in percent, `headers.UNKNOWN_QUALITY` when not told; `has_checksum`
-says whether a flipped bit in the samples would be noticed (the CRC of miniSEED 3, or Steim's last
-sample).
+says whether damage to the samples would be noticed (by the CRC of miniSEED 3, or by Steim's last
+sample when nothing strange follows the record).
 """
 
 type Records = NDArray[np.void]
@@ -168,7 +168,7 @@ class _Scanner:
         at, length = int(last["offset"]), int(last["length"])
         if at + length != position or not self._repeats(at, length):
             return position
-        is_v2 = self.buffer[at] != _V3_FIRST_BYTE
+        is_v2 = self.buffer[at] != V3_FIRST_BYTE
         read = headers.similar_v2 if is_v2 else headers.similar_v3
         rows = read(self.buffer, at, length, self.n_rows)
         if not len(rows):
@@ -203,7 +203,7 @@ class _Scanner:
 
     def _repeats(self, at: int, length: int) -> bool:
         """Tell whether what follows is of the same kind: records of single channels do not."""
-        if self.buffer[at] == _V3_FIRST_BYTE:
+        if self.buffer[at] == V3_FIRST_BYTE:
             return HEADER.match(self.buffer, at + length) is not None
         name = self.buffer[at + 6 : at + 20]
         return all(
@@ -242,6 +242,8 @@ class _Scanner:
         layout = self._layout_v2(position) if is_v2 else self._layout_v3(position, record.starttime)
         channel = self.channels.setdefault(seed_id, len(self.channels))
         data_at, resolution_ns, timing_quality = layout
+        # What was inserted shortly before the end may, by chance, add up to the last sample.
+        checked = checked and (not is_v2 or self._ends_cleanly(position + length))
         taken = (
             channel, record.starttime, record.samprate, record.samplecnt, record.encoding,
             position, length, data_at, resolution_ns, timing_quality, checked,
@@ -281,12 +283,15 @@ class _Scanner:
         unless the junk fills the place of whole records.
         """
         after = position + length
-        if after == self.size or HEADER.match(self.buffer, after) is not None:
+        if self._ends_cleanly(after):
             return after, True
         following = self._next_header(position + 1)
         if following < after:
             return following, False
         return after, following == self.size or (following - position) % length == 0
+
+    def _ends_cleanly(self, after: int) -> bool:
+        return after == self.size or HEADER.match(self.buffer, after) is not None
 
     def _seed_id(self, source_id: str) -> SeedId | None:
         if source_id not in self.names:

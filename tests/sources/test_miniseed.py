@@ -212,6 +212,22 @@ def test_plain_integers_of_version_2_are_flagged_as_unchecked():
     assert decode(encode([segment(samples)], format_version=3)).unchecked == ()
 
 
+def test_a_time_no_other_record_attests_is_flagged_as_unchecked():
+    """A bit flipped in the time of a record that stands alone would go unseen."""
+    content = encode([segment(noise(2_000))], format_version=2, record_length=512)
+    alone, rest = content[:RECORD], content[RECORD:]
+    assert decode(content).unchecked == ()
+    assert decode(alone).unchecked == (Z,)
+    assert decode(alone, rest).unchecked == ()
+    assert decode(encode([segment(noise(100))], format_version=3)).unchecked == ()
+
+
+def test_a_record_with_junk_behind_it_is_flagged_as_unchecked():
+    content = encode([segment(noise(2_000))], format_version=2, record_length=512)
+    spoiled = content[: 2 * RECORD] + b"?" * 40 + content[2 * RECORD :]
+    assert decode(spoiled).unchecked == (Z,)
+
+
 def test_a_leap_second_is_the_first_of_the_next_minute():
     leap = parse_time("2016-12-31T23:59:59")
     content = bytearray(encode([segment(noise(100), leap)], format_version=2, record_length=512))
