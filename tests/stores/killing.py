@@ -30,9 +30,9 @@ def request(number: int) -> Provenance:
     return Provenance("files", f"{number:05d}", "0" * 64)
 
 
-def write_on(root: Path, first: int) -> None:
+def write_on(url: str, first: int) -> None:
     """Write pieces from `first` on, telling the number of each that is committed."""
-    archive = Archive.open(root)
+    archive = Archive.open(url)
     for number in range(first, N_PIECES):
         archive.write(piece(number), request(number))
         sys.stdout.write(f"{number}\n")
@@ -50,7 +50,7 @@ class Survival:
     n_pieces: int
 
 
-def kill_writers(root: Path, n_kills: int, rng: random.Random) -> Survival:
+def kill_writers(root: Path | str, n_kills: int, rng: random.Random) -> Survival:
     """Start a writer, kill it at a random moment, look at the archive; `n_kills` times."""
     n_lost = n_mixed = n_damaged = held = 0
     for _ in range(n_kills):
@@ -87,4 +87,4 @@ def _samples(n: int) -> list[tuple[np.ndarray, ...]]:
 
 
 if __name__ == "__main__":
-    write_on(Path(sys.argv[1]), int(sys.argv[2]))
+    write_on(sys.argv[1], int(sys.argv[2]))
