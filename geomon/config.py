@@ -126,7 +126,7 @@ class SeedLinkSource(_Section):
     """Whether to encrypt the connection and check the server's certificate."""
     state: Path = Path("seedlink-state.json")
     """File that remembers the last packet archived of each station."""
-    reach_s: Annotated[float, Field(ge=0, le=31_536_000)] = 86_400.0
+    reach_s: Annotated[float, Field(ge=0, le=3_153_600_000)] = 86_400.0
     """How far back a station is asked for the first time."""
     max_connections: Annotated[int, Field(ge=1, le=16)] = 1
     """Connections to one server at a time."""

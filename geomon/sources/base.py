@@ -1,6 +1,6 @@
 """What every source of waveforms promises, whatever lies behind it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -94,6 +94,36 @@ class WaveformSource(Protocol):
         """Fetch some channels in one span, as one bounded request.
 
         A source that fails is an outcome, never an exception.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Some of what a streaming source sends, and the means to tell it that this is safe.
+
+    Attributes
+    ----------
+    fetched : Fetched
+        Samples received; none in a last batch that only tells how it all ended.
+    commit : callable
+        To be called when the samples are durable: they are not sent again then. Whatever was not
+        committed is sent again, however the process ended.
+    """
+
+    fetched: Fetched
+    commit: Callable[[], None]
+
+
+@runtime_checkable
+class StreamingSource(WaveformSource, Protocol):
+    """A waveform source that sends what is new, whatever its time."""
+
+    def collect(self, seed_ids: Sequence[SeedId]) -> Iterator[Batch]:
+        """Yield all that was recorded since what was committed last, until there is no more.
+
+        A batch not committed before the next is asked for ends the iteration. A source that fails
+        is an outcome, never an exception.
         """
         ...
 

@@ -1,6 +1,6 @@
 """From a configuration to the source it describes."""
 
-from geomon.config import Config, FdsnSource, FilesSource
+from geomon.config import Config, FdsnSource, FilesSource, SeedLinkSource
 from geomon.sources.base import WaveformSource
 
 
@@ -23,6 +23,10 @@ def open_source(config: Config) -> WaveformSource:
         from geomon.sources import files
 
         return files.FilesSource(settings, config.network)
+    if isinstance(settings, SeedLinkSource):
+        from geomon.sources import seedlink
+
+        return seedlink.SeedLinkSource(settings, config.network)
     from geomon.sources import simulated
 
     return simulated.SimulatedSource(settings, config.velocity.model(), config.network)
