@@ -1,5 +1,9 @@
-"""Which station-hours were archived, picked and located: what an empty answer is worth."""
+"""Which station-hours were archived, picked and located: what an empty answer is worth.
 
+And of the hours without data, which may still come and which the source says it has not.
+"""
+
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -7,26 +11,33 @@ from typing import Any
 
 from geomon.config import Config
 from geomon.ids import StreamId
+from geomon.services.missing import Missing, missing
 from geomon.services.pick import PIECE_NS, known_pieces, picker_version
 from geomon.services.workspace import workspace
 from geomon.times import NS_PER_S, TimeSpan, day_span, merged
 
 _HOUR_NS = 3600 * NS_PER_S
+_SIGNS = (("pending", "~"), ("unconfirmed", "?"), ("confirmed", "x"))
 
 
 @dataclass(frozen=True, slots=True)
 class StationHour:
-    """Share, from 0 to 1, of one stream's hour that went through each stage."""
+    """Share, from 0 to 1, of one stream's hour that went through each stage.
+
+    `missing` names what the source was asked for and did not have. An hour without data that is
+    not there was not asked for yet, or the source gave no answer.
+    """
 
     stream: str
     start: datetime
     archived: float
     picked: float
     located: float
+    missing: tuple[Missing, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return asdict(self)
+        return asdict(self) | {"missing": [hole.as_dict() for hole in self.missing]}
 
 
 def coverage(
@@ -42,13 +53,21 @@ def coverage(
     StationMetadataError
         If nothing was ever ingested.
     """
+    lacking: dict[tuple[StreamId, int], list[Missing]] = defaultdict(list)
+    for hole in missing(config, span, stations=stations):
+        for part in hole.span.steps(_HOUR_NS):
+            lacking[hole.stream_id, part.start_ns // _HOUR_NS].append(hole.within(part))
     rows = []
     for held in stream_spans(config, span, stations=stations):
-        stages = (held.archived, held.picked, held.located)
         for hour in span.steps(_HOUR_NS):
             rows.append(
                 StationHour(
-                    str(held.stream), hour.start, *(_share(hour, parts) for parts in stages)
+                    str(held.stream),
+                    hour.start,
+                    archived=_share(hour, held.archived),
+                    picked=_share(hour, held.picked),
+                    located=_share(hour, held.located),
+                    missing=tuple(lacking.get((held.stream, hour.start_ns // _HOUR_NS), ())),
                 )
             )
     return rows
@@ -122,7 +141,9 @@ def _share(hour: TimeSpan, parts: Iterable[TimeSpan]) -> float:
 def table(rows: list[StationHour]) -> str:
     """Draw one line a stream: a sign an hour, for archived, picked and located.
 
-    ``#`` everything located, ``+`` picked, ``.`` archived, ``-`` partly archived, blank no data.
+    ``#`` everything located, ``+`` picked, ``.`` archived, ``-`` partly archived. Without data:
+    ``~`` they may still come, ``?`` the source has none so far, ``x`` it said so again later, blank
+    no answer yet.
     """
     if not rows:
         return "no stations"
@@ -135,12 +156,15 @@ def table(rows: list[StationHour]) -> str:
         lines.append(f"{stream:<{width}} |{signs}| {share:6.1%} archived")
     first, last = rows[0].start, max(row.start for row in rows)
     head = f"{first:%Y-%m-%dT%H:%M} to {last:%Y-%m-%dT%H:%M}, a sign an hour: "
-    return "\n".join([head + "# located, + picked, . archived, - in part, blank no data", *lines])
+    legend = "# located, + picked, . archived, - in part"
+    absent = "no data: ~ may still come, ? none so far, x there are none, blank no answer yet"
+    return "\n".join([f"{head}{legend}; {absent}", *lines])
 
 
 def _sign(row: StationHour) -> str:
     if row.archived == 0:
-        return " "
+        states = {hole.state for hole in row.missing}
+        return next((sign for state, sign in _SIGNS if state in states), " ")
     if row.archived < 0.5:
         return "-"
     if row.located >= 0.99 * row.archived:

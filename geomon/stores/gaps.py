@@ -106,6 +106,13 @@ class Gaps:
         with self._database.read() as connection:
             return [_known(row) for row in _rows(connection, key, span)]
 
+    def in_span(self, span: TimeSpan) -> list[KnownGap]:
+        """Return the holes of all channels that touch a span, in (channel, time) order."""
+        query = select(table).where(table.c.start_ns < span.end_ns, table.c.end_ns > span.start_ns)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(table.c.key, table.c.start_ns))
+            return [_known(row) for row in rows]
+
 
 def _known(row: Any) -> KnownGap:  # noqa: ANN401 - a row of any query on the table
     return KnownGap(

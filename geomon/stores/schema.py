@@ -288,6 +288,7 @@ gap = Table(
     Column("asked_ns", BigInteger, nullable=False),
     _run(),
 )
+Index("ix_gap_end_ns", gap.c.end_ns)
 
 quality = Table(
     "quality",

@@ -92,10 +92,12 @@ Index("ix_request_asked_ns", request.c.asked_ns)
 
 
 def upgrade() -> None:
-    """Add both tables."""
+    """Add both tables, and an index by which gaps of all channels are found."""
     metadata.create_all(op.get_bind(), tables=[quality, request])
+    op.create_index("ix_gap_end_ns", "gap", ["end_ns"])
 
 
 def downgrade() -> None:
-    """Drop both tables."""
+    """Drop both tables and the index."""
+    op.drop_index("ix_gap_end_ns", "gap")
     metadata.drop_all(op.get_bind(), tables=[quality, request])
