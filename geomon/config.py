@@ -76,12 +76,36 @@ class Network(_Section):
     """Band and instrument codes to use, the first one a sensor site has."""
 
 
+class HostLimits(_Section):
+    """How fast one host may be asked."""
+
+    max_connections: Annotated[int, Field(ge=1, le=16)] | None = None
+    """Requests at a time."""
+    requests_per_s: Annotated[float, Field(gt=0, le=100)] | None = None
+    """Requests a second."""
+
+
+class _ByHost(dict[str, HostLimits]):
+    # A config is a key of caches.
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+
 class FdsnSource(_Section):
     """FDSN web services (dataselect and station)."""
 
     kind: Literal["fdsn"] = "fdsn"
     urls: Annotated[tuple[str, ...], Field(min_length=1)]
     """Data centres in order of preference: base URLs or names ObsPy knows, for example SCEDC."""
+    auth: Literal["none", "password", "token", "eida"] = "none"
+    """How to be let in to restricted data; the secrets come from the environment only.
+
+    password: GEOMON_FDSN_USER and GEOMON_FDSN_PASSWORD, by HTTP digest at queryauth. token:
+    GEOMON_FDSN_TOKEN, sent as a bearer token. eida: GEOMON_FDSN_TOKEN holds an EIDA token, which
+    the data centre exchanges for a user and password. With several data centres the variables
+    say whose they are: GEOMON_FDSN_TOKEN_GEOFON_GFZ_DE is for geofon.gfz.de; a data centre
+    without any is asked as anyone. Secrets go over https only.
+    """
     contact: str = ""
     """E-mail address sent as part of the User-Agent, as data centres ask for."""
     connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
@@ -94,16 +118,48 @@ class FdsnSource(_Section):
     """Slowest answer accepted, on average, once `read_timeout_s` has passed."""
     max_answer_mb: Annotated[float, Field(gt=0, le=8192)] = 512.0
     """Largest answer accepted, unpacked, in megabytes (10^6 bytes)."""
+    max_channel_days: Annotated[float, Field(gt=0, le=1000)] = 8.0
+    """Most data asked for in one request, as channels times days; more is asked in parts."""
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
     """How often one request is tried."""
     retry_wait_s: Annotated[float, Field(ge=0, le=600)] = 1.0
     """Mean wait before the second try; it doubles with each further one, up to two minutes."""
     pause_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """How long a host is left alone after five failures in a row."""
-    max_connections: Annotated[int, Field(ge=1, le=16)] = 3
-    """Requests to one host at a time."""
-    requests_per_s: Annotated[float, Field(gt=0, le=100)] = 5.0
-    """Requests to one host a second."""
+    max_connections: Annotated[int, Field(ge=1, le=16)] | None = None
+    """Requests to one host at a time; by default what the host is known to allow, else 3."""
+    requests_per_s: Annotated[float, Field(gt=0, le=100)] | None = None
+    """Requests to one host a second; by default what the host is known to allow, else 5."""
+    limits: Annotated[dict[str, HostLimits], AfterValidator(_ByHost)] = Field(
+        default_factory=_ByHost
+    )
+    """Other limits for single hosts, by host name (with the port, where the URL has one)."""
+
+
+class OpenDataSource(_Section):
+    """A data centre's public bucket of day files on Amazon S3, read anonymously."""
+
+    kind: Literal["opendata"] = "opendata"
+    centre: Literal["SCEDC", "NCEDC", "EARTHSCOPE", "GEONET"]
+    """Whose bucket."""
+    endpoint: Annotated[str, Field(pattern=r"https?://[^/@\s]+/?")] | None = None
+    """Address of another S3 server that holds a copy of the bucket; by default Amazon's."""
+    region: Annotated[str, Field(pattern=r"[a-z0-9-]{1,32}")] | None = None
+    """Amazon region, should the bucket have moved."""
+    station_service: str | None = None
+    """Base URL of the FDSN station service; by default the centre's own."""
+    connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
+    """Longest wait for a connection."""
+    deadline_s: Annotated[float, Field(gt=0, le=7200)] = 300.0
+    """Longest time for one object in all."""
+    max_object_mb: Annotated[float, Field(gt=0, le=8192)] = 512.0
+    """Largest object read, in megabytes (10^6 bytes)."""
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
+    """How often one object is tried."""
+    retry_wait_s: Annotated[float, Field(ge=0, le=600)] = 1.0
+    """Mean wait before the second try; it doubles with each further one, up to two minutes."""
+    max_connections: Annotated[int, Field(ge=1, le=64)] = 8
+    """Objects read at a time."""
 
 
 class FilesSource(_Section):
@@ -297,7 +353,8 @@ class Compute(_Section):
 
 
 type Source = Annotated[
-    FdsnSource | FilesSource | SeedLinkSource | SimulatedSource, Field(discriminator="kind")
+    FdsnSource | FilesSource | OpenDataSource | SeedLinkSource | SimulatedSource,
+    Field(discriminator="kind"),
 ]
 
 
@@ -410,7 +467,7 @@ def _unknown_key(key: str, allowed: Any) -> str:  # noqa: ANN401 - any container
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
-    kinds = {"fdsn", "files", "seedlink", "simulated"}
+    kinds = {"fdsn", "files", "opendata", "seedlink", "simulated"}
     where = ".".join(str(part) for part in first["loc"] if part not in kinds)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
@@ -424,7 +481,8 @@ def _one_line(error: ValidationError) -> str:
 
 def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
     kinds: dict[str, type[BaseModel]] = {
-        "fdsn": FdsnSource, "files": FilesSource, "seedlink": SeedLinkSource,
+        "fdsn": FdsnSource, "files": FilesSource, "opendata": OpenDataSource,
+        "seedlink": SeedLinkSource,
         "simulated": SimulatedSource,
     }  # fmt: skip
     model: type[BaseModel] = Config

@@ -61,7 +61,7 @@ def test_relative_paths_resolve_from_the_config_file(tmp_path: Path) -> None:
             "ten",
             "association.tile_s = 'ten': input should be a valid integer",
         ),
-        ("source.kind", "ftp", "expected tags: 'fdsn', 'files', 'seedlink', 'simulated'"),
+        ("source.kind", "ftp", "'fdsn', 'files', 'opendata', 'seedlink', 'simulated'"),
         ("schedule.daily_at", "25:00", "schedule.daily_at = '25:00'"),
         (
             "velocity.layers",

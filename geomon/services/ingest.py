@@ -95,7 +95,7 @@ def ingest(
         for part in span.steps(NS_PER_DAY)
         for station_id, of_station in sorted(by_station.items())
     ]
-    workers = getattr(config.source, "max_connections", config.compute.workers)
+    workers = getattr(config.source, "max_connections", None) or config.compute.workers
     done = fan_out(
         _ingest_station_day, config, units, stage="fetch", progress=progress, workers=workers
     )

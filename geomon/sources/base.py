@@ -30,10 +30,46 @@ damaged or cut, and asking again did not mend all. ``not_data``: the answer is n
 ``rejected``: the request itself is refused.
 """
 
+_WORST_FIRST: tuple[Outcome, ...] = (
+    "auth", "rejected", "too_large", "throttled", "network", "not_data", "truncated", "data",
+    "nodata",
+)  # fmt: skip
+
 RETRYABLE: frozenset[Outcome] = frozenset(
     {"nodata", "throttled", "network", "truncated", "not_data"}
 )
 """Outcomes after which the same request may bring more at a later time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request made to a source, for the books.
+
+    Attributes
+    ----------
+    url : str
+        Where it went; holds no secret.
+    request : str
+        What was posted there.
+    asked_ns : int
+        When, nanoseconds since 1970 UTC by this machine's clock.
+    took_s : float
+        Seconds until its answer had arrived or failed.
+    outcome : Outcome
+        How it ended.
+    n_bytes : int
+        Bytes of the answer kept, unpacked.
+    sha256 : str
+        Hash of those bytes; empty when there are none.
+    """
+
+    url: str
+    request: str
+    asked_ns: int
+    took_s: float
+    outcome: Outcome
+    n_bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +94,8 @@ class Fetched:
         The spans of every channel asked for that hold no sample.
     unchecked : tuple of SeedId
         Channels with records that carry no checksum: a flipped bit there goes unseen.
+    asked : tuple of Asked
+        Every request made, in order; none for sources that make none.
     """
 
     outcome: Outcome
@@ -67,6 +105,7 @@ class Fetched:
     problems: tuple[str, ...] = ()
     missing: tuple[Gap, ...] = ()
     unchecked: tuple[SeedId, ...] = ()
+    asked: tuple[Asked, ...] = ()
 
     @property
     def is_retryable(self) -> bool:
@@ -128,22 +167,55 @@ class StreamingSource(WaveformSource, Protocol):
         ...
 
 
+def worst(outcomes: Iterable[Outcome], default: Outcome) -> Outcome:
+    """Return the outcome a person should hear of first; `default` when there is none."""
+    return min(outcomes, key=_WORST_FIRST.index, default=default)
+
+
 def chosen(stations: Stations, network: Network) -> Stations:
-    """Return only the stations and band codes a network's configuration selects."""
+    """Return only the stations and band codes a network's configuration selects.
+
+    A pattern of ``network.select`` that names no station with such channels is a problem.
+    """
     selected = stations.selected(network.select)
     channels = tuple(c for c in selected.channels if c.seed_id.channel[:2] in network.channels)
-    return Stations(channels, selected.problems)
+    station_ids = {channel.seed_id.station_id for channel in channels}
+    unknown = [
+        f"{pattern}: no station with channels {', '.join(network.channels)} in the metadata"
+        for pattern in network.select
+        if not any(station_id.matches((pattern,)) for station_id in station_ids)
+    ]
+    return Stations(channels, (*selected.problems, *unknown))
+
+
+class Recorded(Protocol):
+    """Something that says where samples of one channel are."""
+
+    @property
+    def seed_id(self) -> SeedId:
+        """Channel."""
+        ...
+
+    @property
+    def span(self) -> TimeSpan:
+        """From the first sample to one sample after the last."""
+        ...
+
+    @property
+    def sampling_rate_hz(self) -> float:
+        """Samples per second."""
+        ...
 
 
 def holes(
-    segments: Iterable[Segment], seed_ids: Iterable[SeedId], span: TimeSpan
+    segments: Iterable[Recorded], seed_ids: Iterable[SeedId], span: TimeSpan
 ) -> tuple[Gap, ...]:
     """Return the spans of each channel in which a sample is missing.
 
     A span edge that falls between two samples is no hole, and neither is a step of the time line
     by less than half a sample.
     """
-    of_channel: dict[SeedId, list[Segment]] = {seed_id: [] for seed_id in seed_ids}
+    of_channel: dict[SeedId, list[Recorded]] = {seed_id: [] for seed_id in seed_ids}
     for segment in segments:
         if segment.seed_id in of_channel:
             of_channel[segment.seed_id].append(segment)

@@ -5,16 +5,15 @@ memory or send us elsewhere. RFC 9110 for status codes and Retry-After, the FDSN
 specification 1.2 for what 204, 404 and 413 mean.
 """
 
+import hashlib
+import ipaddress
 import logging
-import mmap
 import random
-import tempfile
 import threading
 import time
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
@@ -25,9 +24,11 @@ import httpx
 
 from geomon.config import FdsnSource as Settings
 from geomon.errors import ConfigError
-from geomon.sources.base import Outcome
+from geomon.sources.answers import Answer, first_line, read_answer
+from geomon.sources.base import Asked
+from geomon.sources.credentials import LOOPBACK, Login, NotLetIn
 from geomon.sources.deadline import DeadlineTransport, deadline
-from geomon.sources.records import Buffer
+from geomon.sources.hosts import rules_of
 
 logger = logging.getLogger(__name__)
 
@@ -36,27 +37,6 @@ _MAX_REDIRECTS = 3
 _MAX_WAIT_S = 120.0
 _MAX_CLOSED_S = 3600.0
 _MAX_SLOWDOWN = 64.0
-_IN_MEMORY_BYTES = 8_000_000
-_PREFIX_BYTES = 65_536
-_UNPACK_BYTES = 1 << 20
-_WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # what zlib calls wbits
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_NO_BODY: Buffer = b""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Answer:
-    """What came back from one request.
-
-    `body` holds what arrived, also when the outcome is a failure halfway. `is_whole` is true when
-    the protocol vouches for its end. `detail` is one line about a failure.
-    """
-
-    outcome: Outcome
-    body: Buffer = _NO_BODY
-    is_whole: bool = False
-    detail: str = ""
-    retry: bool = False
 
 
 class _Redirected(Exception):
@@ -65,38 +45,44 @@ class _Redirected(Exception):
         self.location = location
 
 
-class _Broken(Exception):
-    """The body cannot be read on: too large, too slow, or packed wrongly."""
-
-    def __init__(self, outcome: Outcome, detail: str, *, retry: bool) -> None:
-        super().__init__(detail)
-        self.outcome: Outcome = outcome
-        self.retry = retry
-
-
 def base_urls(names: tuple[str, ...]) -> list[str]:
     """Turn base URLs and data centre names known to ObsPy into base URLs without final slash.
 
     Raises
     ------
     ConfigError
-        If a name is unknown or a URL is not http or https.
+        If a name is unknown, a URL is not http or https, holds a password, or leads to where a
+        machine keeps its own secrets.
     """
     urls: list[str] = []
     for name in names:
         url = name if "://" in name else _known_url(name)
         parts = urlsplit(url)
+        if "@" in parts.netloc:
+            where = parts.netloc.rpartition("@")[2]
+            msg = f"source.urls: {where}: a user or password in a URL is not allowed; see auth"
+            raise ConfigError(msg)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             msg = f"source.urls: {name!r} is no http or https address"
+            raise ConfigError(msg)
+        if _is_link_local(parts.hostname):
+            msg = f"source.urls: {name!r} is an address of this machine's host, not a data centre"
             raise ConfigError(msg)
         urls.append(url.rstrip("/"))
     return urls
 
 
+def _is_link_local(host: str) -> bool:
+    # Clouds answer there with the machine's own credentials.
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_link_local
+    return False
+
+
 def _has_proxy(url: SplitResult) -> bool:
     """Tell whether the environment names a proxy for a URL; never for this machine itself."""
     host = url.hostname or ""
-    return host not in _LOOPBACK and url.scheme in getproxies() and not proxy_bypass(host)
+    return host not in LOOPBACK and url.scheme in getproxies() and not proxy_bypass(host)
 
 
 def _known_url(name: str) -> str:
@@ -114,17 +100,23 @@ class DataCentre:
 
     Safe to share between threads.
 
-    Raises
-    ------
-    ConfigError
-        If `base_url` is neither an http(s) address nor a name ObsPy knows.
+    Parameters
+    ----------
+    base_url : str
+        As `base_urls` returns it.
+    settings : config.FdsnSource
+        Limits.
+    login : Login
+        How the host is told who is asking; as anyone by default.
     """
 
-    def __init__(self, base_url: str, settings: Settings) -> None:
-        [self.base_url] = base_urls((base_url,))
+    def __init__(self, base_url: str, settings: Settings, login: Login | None = None) -> None:
+        self.base_url = base_url
         self.settings = settings
+        self.login = login or Login()
         parts = urlsplit(self.base_url)
-        self.host = parts.netloc.rpartition("@")[2]
+        self.host = parts.netloc
+        self.rules = rules_of(self.host, settings)
         contact = f" ({settings.contact})" if settings.contact else ""
         timeout = httpx.Timeout(
             min(settings.read_timeout_s, settings.deadline_s), connect=settings.connect_timeout_s
@@ -132,17 +124,18 @@ class DataCentre:
         self._client = httpx.Client(
             timeout=timeout,
             headers={"User-Agent": f"geomon/{version('geomon')}{contact}"},
-            limits=httpx.Limits(max_connections=settings.max_connections),
-            transport=None if _has_proxy(parts) else DeadlineTransport(settings.max_connections),
+            limits=httpx.Limits(max_connections=self.rules.max_connections),
+            transport=None if _has_proxy(parts) else DeadlineTransport(self.rules.max_connections),
             event_hooks={"response": [_note_redirect]},
         )
-        self._connections = threading.BoundedSemaphore(settings.max_connections)
+        self._connections = threading.BoundedSemaphore(self.rules.max_connections)
         self._lock = threading.Lock()
         self._next_request = 0.0
         self._slowdown = 1.0
         self._failures = 0
         self._closed_until = 0.0
         self._closed: Answer | None = None
+        self._is_alarmed = False
 
     def close(self) -> None:
         """Close all connections."""
@@ -175,9 +168,21 @@ class DataCentre:
                 return self._closed
         with self._connections:
             self._keep_pace()
+            asked_ns, begun = time.time_ns(), time.monotonic()
             answer = self._follow(path, body, looks_right, accept_encoding)
+            took_s = time.monotonic() - begun
         self._remember(answer)
-        return answer
+        n_bytes = len(answer.body)
+        asked = Asked(
+            url=self.base_url + path,
+            request=body,
+            asked_ns=asked_ns,
+            took_s=took_s,
+            outcome=answer.outcome,
+            n_bytes=n_bytes,
+            sha256=hashlib.sha256(answer.body).hexdigest() if n_bytes else "",
+        )
+        return replace(answer, asked=asked)
 
     def wait(self, attempt: int) -> None:
         """Wait before try number `attempt` + 1, longer each time, with jitter."""
@@ -187,7 +192,7 @@ class DataCentre:
     @property
     def seconds_between_requests(self) -> float:
         """The pace kept now: slower than configured after a host asked for it."""
-        return self._slowdown / self.settings.requests_per_s
+        return self._slowdown / self.rules.requests_per_s
 
     def _keep_pace(self) -> None:
         with self._lock:
@@ -203,6 +208,11 @@ class DataCentre:
             if answer.outcome == "throttled":
                 self._slowdown = min(self._slowdown * 2, _MAX_SLOWDOWN)
                 return
+            if answer.outcome == "auth" and not self._is_alarmed:
+                self._is_alarmed = True
+                logger.error("%s; check source.auth and its secrets", answer.detail)
+            if answer.outcome == "data":
+                self._is_alarmed = False
             if answer.outcome not in ("network", "not_data"):
                 self._failures = 0
                 self._closed = None
@@ -254,22 +264,44 @@ class DataCentre:
         self, url: str, body: str, looks_right: Callable[[bytes], bool], accept_encoding: str
     ) -> Answer:
         headers = {"Accept-Encoding": accept_encoding, "Content-Type": "text/plain"}
+        request = self._client.build_request(
+            "POST", url, content=body.encode("ascii"), headers=headers
+        )
         try:
             with (
                 deadline(self.settings.deadline_s),
-                self._client.stream(
-                    "POST", url, content=body.encode("ascii"), headers=headers
-                ) as response,
+                self._answered(self.login.signed(request)) as response,
             ):
                 if response.status_code != 200:
                     return self._refusal(response)
-                return self._read(response, looks_right)
+                return read_answer(response, self.host, self.settings, looks_right)
+        except NotLetIn as error:
+            return Answer("auth", detail=f"{self.host}: access refused: {error}")
         except httpx.TimeoutException as error:
             what = "no connection" if isinstance(error, httpx.ConnectTimeout) else "no answer"
             return Answer("network", detail=f"{self.host}: {what} in time", retry=True)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             return Answer("network", detail=f"{self.host}: {reason[:200]}", retry=True)
+
+    @contextmanager
+    def _answered(
+        self, steps: Generator[httpx.Request, httpx.Response]
+    ) -> Iterator[httpx.Response]:
+        """Send a request and what follows from its answers; yield the last answer, unread."""
+        following = next(steps)
+        while True:
+            response = self._client.send(following, stream=True, auth=None)
+            try:
+                following = steps.send(response)
+            except StopIteration:
+                break
+            except BaseException:
+                response.close()
+                raise
+            response.close()
+        with closing(response):
+            yield response
 
     def _refusal(self, response: httpx.Response) -> Answer:
         """Say what a status other than 200 means."""
@@ -287,7 +319,7 @@ class DataCentre:
             return self._throttled(response, where)
         if status >= 500 or status in (408, 425):
             return Answer("network", detail=where, retry=True)
-        return Answer("rejected", detail=f"{where}: {_first_line(response)}")
+        return Answer("rejected", detail=f"{where}: {first_line(response)}")
 
     def _throttled(self, response: httpx.Response, where: str) -> Answer:
         """Obey Retry-After: a short one delays the next request, a long one closes the host."""
@@ -302,124 +334,11 @@ class DataCentre:
             self._next_request = max(self._next_request, time.monotonic() + wait_s)
         return Answer("throttled", detail=f"{where}, too many requests", retry=True)
 
-    def _read(self, response: httpx.Response, looks_right: Callable[[bytes], bool]) -> Answer:
-        framed = "content-length" in response.headers or "chunked" in response.headers.get(
-            "transfer-encoding", ""
-        )
-        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as spool:
-            n_bytes = 0
-            prefix = b""
-            answer = Answer("data", is_whole=framed)
-            try:
-                with _named_failures(self.host):
-                    for part in self._unpacked(response):
-                        if len(prefix) < _PREFIX_BYTES:
-                            prefix += part[: _PREFIX_BYTES - len(prefix)]
-                            if len(prefix) == _PREFIX_BYTES and not looks_right(prefix):
-                                break
-                        n_bytes += len(part)
-                        if n_bytes > self.settings.max_answer_mb * 1e6:
-                            limit = f"more than {self.settings.max_answer_mb:g} MB"
-                            raise _Broken("too_large", f"sent {limit}", retry=False)
-                        spool.write(part)
-            except _Broken as broken:
-                detail = f"{self.host}: {broken}"
-                answer = Answer(broken.outcome, detail=detail, retry=broken.retry)
-            if not looks_right(prefix):
-                if answer.outcome != "data":
-                    return answer
-                shown = " ".join(prefix[:60].decode("ascii", "replace").split())
-                what = f"answer is not what was asked for ({shown!r})" if prefix else "empty answer"
-                return Answer("not_data", detail=f"{self.host}: {what}", retry=True)
-            return Answer(
-                answer.outcome, _content(spool, n_bytes), answer.is_whole, answer.detail,
-                answer.retry,
-            )  # fmt: skip
-
-    def _unpacked(self, response: httpx.Response) -> Iterator[bytes]:
-        # Unpacks in bounded steps, watching the rate.
-        coding = response.headers.get("content-encoding", "identity").lower()
-        unpacker = None
-        if coding in _WINDOW_BITS:
-            unpacker = _Unpacker(_WINDOW_BITS[coding])
-        elif coding not in ("identity", ""):
-            detail = f"packed as {coding[:40]!r}, which was not offered"
-            raise _Broken("not_data", detail, retry=False)
-        begun = time.monotonic()
-        n_wire = 0
-        for chunk in response.iter_raw():
-            n_wire += len(chunk)
-            elapsed_s = time.monotonic() - begun
-            too_slow = n_wire < self.settings.min_bytes_per_s * elapsed_s
-            if elapsed_s > self.settings.read_timeout_s and too_slow:
-                raise _Broken("network", f"slow: {n_wire} bytes in {elapsed_s:.1f} s", retry=True)
-            if unpacker is None:
-                yield chunk
-            else:
-                yield from unpacker.unpack(chunk)
-        if unpacker is not None and not unpacker.is_complete:
-            raise _Broken("network", "packed answer cut short", retry=True)
-
-
-class _Unpacker:
-    """Unpacks gzip (also several members in a row) or zlib data in steps of at most 1 MiB."""
-
-    def __init__(self, window_bits: int) -> None:
-        self._window_bits = window_bits
-        self._member = zlib.decompressobj(window_bits)
-
-    @property
-    def is_complete(self) -> bool:
-        return self._member.eof
-
-    def unpack(self, chunk: bytes) -> Iterator[bytes]:
-        while chunk:
-            if self._member.eof:
-                self._member = zlib.decompressobj(self._window_bits)
-            try:
-                part = self._member.decompress(chunk, _UNPACK_BYTES)
-            except zlib.error as error:
-                raise _Broken("network", f"packed answer damaged: {error}", retry=True) from error
-            chunk = self._member.unconsumed_tail or self._member.unused_data
-            if part:
-                yield part
-
-
-@contextmanager
-def _named_failures(host: str) -> Iterator[None]:
-    # What httpx raises in the middle of a body becomes a typed outcome.
-    try:
-        yield
-    except httpx.TimeoutException as error:
-        raise _Broken("network", "answer stalled", retry=True) from error
-    except httpx.HTTPError as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        logger.debug("%s: body broke off: %s", host, reason)
-        raise _Broken("network", f"answer broke off: {reason[:160]}", retry=True) from error
-
-
-def _content(spool: tempfile.SpooledTemporaryFile[bytes], n_bytes: int) -> Buffer:
-    """Bytes of the spool: in memory when small, mapped from disk when large."""
-    if n_bytes <= _IN_MEMORY_BYTES:
-        spool.seek(0)
-        return spool.read()
-    spool.flush()
-    return memoryview(mmap.mmap(spool.fileno(), n_bytes, access=mmap.ACCESS_READ))
-
 
 def _note_redirect(response: httpx.Response) -> None:
     # httpx would look at where a redirect leads, even when told not to follow it.
     if 300 <= response.status_code < 400:
         raise _Redirected(response.headers.get("Location", ""))
-
-
-def _first_line(response: httpx.Response) -> str:
-    try:
-        text = next(response.iter_raw(), b"")[:500].decode("utf-8", "replace")
-    except httpx.HTTPError:
-        return "no reason given"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0][:200] if lines else "no reason given"
 
 
 def _retry_after_s(value: str) -> float:

@@ -1,6 +1,6 @@
 """From a configuration to the source it describes."""
 
-from geomon.config import Config, FdsnSource, FilesSource, SeedLinkSource
+from geomon.config import Config, FdsnSource, FilesSource, OpenDataSource, SeedLinkSource
 from geomon.sources.base import WaveformSource
 
 
@@ -23,6 +23,10 @@ def open_source(config: Config) -> WaveformSource:
         from geomon.sources import files
 
         return files.FilesSource(settings, config.network)
+    if isinstance(settings, OpenDataSource):
+        from geomon.sources import opendata
+
+        return opendata.OpenDataSource(settings, config.network)
     if isinstance(settings, SeedLinkSource):
         from geomon.sources import seedlink
 

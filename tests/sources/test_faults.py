@@ -151,8 +151,7 @@ MENDED: dict[str, list[f.Fault]] = {
 
 
 WHOLE_AT_ONCE = {
-    "09-length-too-long", "11-gzip-whole", "23-bytes-inserted-between", "24-duplicates",
-    "25-out-of-order",
+    "09-length-too-long", "11-gzip-whole", "24-duplicates", "25-out-of-order",
 }  # fmt: skip
 SILENT = {"07-cut-between-records", "11-gzip-whole", "24-duplicates", "25-out-of-order"}
 
