@@ -29,15 +29,15 @@ from geomon.errors import WaveformError
 from geomon.ids import StreamId
 from geomon.times import NS_PER_DAY
 
-FORMAT = 1
+FORMAT = 2
 ROWS = (("Z", "3", "U", "A"), ("N", "1", "V", "B", "R"), ("E", "2", "W", "C", "T"))
 N_ROWS = len(ROWS)
-PCODEC_LEVEL = 8
+PCODEC_LEVEL = 7
 
 SampleType = Literal["int32", "float32", "float64"]
 SAMPLE_TYPES: tuple[SampleType, ...] = ("int32", "float32", "float64")
 
-_CHUNKS_A_DAY = (288, 96, 24, 6, 1)
+_CHUNKS_A_DAY = (96, 24, 6, 1)
 _MIN_CHUNK = 6000  # samples; below it pcodec's headers cost more than short reads save
 _DAYS_A_YEAR = 366  # in all years, so that arrays of different years have the same shape
 _MIN_RATE_HZ = 1e-4
@@ -90,7 +90,7 @@ class Series:
 
     @property
     def n_chunks(self) -> int:
-        """Inner chunks a row and day: 5 minutes each from 20 Hz on, longer below."""
+        """Inner chunks a row and day: 15 minutes each from 7 Hz on, longer below."""
         per_day = 86_400 * self.sampling_rate_hz
         return next((n for n in _CHUNKS_A_DAY if per_day / n >= _MIN_CHUNK), 1)
 

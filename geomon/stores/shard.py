@@ -14,115 +14,28 @@ specification allows (Zarr codec ``sharding_indexed`` 1.0). One object holds dat
 replacing it changes both at once.
 """
 
-import os
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
 
 import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
-from pcodec import ChunkConfig, DeltaSpec, ModeSpec, PagingSpec, standalone
 
 from geomon.errors import CorruptObject
+from geomon.stores.codec import decompress_into, for_each
 from geomon.stores.dayrecord import DayRecord, Extra, GridRun, Origins
-from geomon.stores.layout import N_ROWS, PCODEC_LEVEL, Series, row_of
+from geomon.stores.layout import N_ROWS, Series, row_of
 from geomon.stores.objects import StoredObject
 
 _MAGIC = b"geomon01"
 _TRAILER = struct.Struct("<8sIIII")
 _CRC = struct.Struct("<I")
-_RESIDUE = 0x48674BC7  # CRC-32C of anything followed by its own CRC-32C
 _MISSING = 2**64 - 1
 _TAIL_GUESS = 8192  # bytes of layout fetched together with the index
-_MIN_PARALLEL = 48  # chunks from which on threads pay
-_BATCH = 12  # chunks a thread takes at a time
-_MAX_THREADS = 8
-_PROBES = (4, 1500)  # pieces looked at to choose the order of differences, samples in each
 
 ChunkKey = tuple[int, int]  # row, chunk in the day
-
-
-def _config(order: int) -> ChunkConfig:
-    return ChunkConfig(
-        compression_level=PCODEC_LEVEL,
-        mode_spec=ModeSpec.classic(),
-        delta_spec=DeltaSpec.try_consecutive(order) if order else DeltaSpec.no_op(),
-        paging_spec=PagingSpec.equal_pages_up_to(262_144),
-    )
-
-
-_CONFIGS = tuple(_config(order) for order in range(3))
-_FLOAT_CONFIG = ChunkConfig(compression_level=PCODEC_LEVEL, mode_spec=ModeSpec.classic())
-
-
-def compress(samples: NDArray[Any]) -> bytes:
-    """Compress samples with pcodec and append their CRC-32C.
-
-    Integers are differenced as often as makes them smallest in a few probes, which saves pcodec
-    its own search: half the time for the same size.
-    """
-    config = _CONFIGS[_order(samples)] if samples.dtype.kind == "i" else _FLOAT_CONFIG
-    content: bytes = standalone.simple_compress(np.ascontiguousarray(samples), config)
-    return content + _CRC.pack(google_crc32c.value(content))
-
-
-def _order(samples: NDArray[Any]) -> int:
-    """Choose how often to difference integers: by their mean distance from their mean."""
-    n_probes, size = _PROBES
-    if samples.size < n_probes * size:
-        n_probes, size = 1, samples.size
-    step = (samples.size - size) // max(1, n_probes - 1)
-    probes = [samples[k * step : k * step + size] for k in range(n_probes)]
-    values = np.array(probes, np.int64)
-    spreads: list[float] = []
-    while len(spreads) < len(_CONFIGS) and values.size:
-        mean = int(values.sum()) // values.size
-        spreads.append(int(np.abs(values - mean).sum()) / values.size)
-        values = np.diff(values, axis=1)
-    return int(np.argmin(spreads))
-
-
-def decompress_into(content: bytes, samples: NDArray[Any]) -> None:
-    """Fill `samples` from `compress`'s output.
-
-    Raises
-    ------
-    ValueError
-        If the checksum is wrong or the content holds another number of samples.
-    """
-    if len(content) <= _CRC.size or google_crc32c.value(content) != _RESIDUE:
-        msg = "checksum wrong"
-        raise ValueError(msg)
-    try:
-        progress = standalone.simple_decompress_into(content, samples)  # stops before the checksum
-    except (RuntimeError, TypeError) as error:
-        msg = f"cannot be decompressed ({error})"
-        raise ValueError(msg) from error
-    if progress.n_processed != samples.size or not progress.finished:
-        msg = f"does not hold {samples.size} samples"
-        raise ValueError(msg)
-
-
-def compress_all(arrays: Sequence[NDArray[Any]]) -> list[bytes]:
-    """Compress many arrays, on all processor cores when there are enough of them."""
-    return _each(compress, arrays)
-
-
-def _each[T, R](function: Callable[[T], R], jobs: Sequence[T]) -> list[R]:
-    """Call a function that leaves Python's lock for each job, on all processor cores."""
-    n_cores = min(len(os.sched_getaffinity(0)), _MAX_THREADS)
-    if len(jobs) < _MIN_PARALLEL or n_cores == 1:
-        return [function(job) for job in jobs]
-
-    def several(first: int) -> list[R]:
-        return [function(job) for job in jobs[first : first + _BATCH]]
-
-    with ThreadPoolExecutor(n_cores) as pool:
-        batches = list(pool.map(several, range(0, len(jobs), _BATCH)))
-    return [result for batch in batches for result in batch]
 
 
 class DayObject:
@@ -281,15 +194,18 @@ class DayObject:
             low, high, whole = targets[0]
             if not (len(targets) == 1 and high - low == size and whole.flags.c_contiguous):
                 whole = np.empty(size, self.series.dtype)
+                n_wanted = max(high for _, high, _ in targets)
+            else:
+                n_wanted = size
             try:
-                decompress_into(self._stored.read(*places[key]), whole)
+                decompress_into(self._stored.read(*places[key]), whole, n_wanted)
             except ValueError as error:
                 raise self.damaged(f"chunk {key}: {error}") from error
             for low, high, target in targets:
                 if target is not whole:
                     target[:] = whole[low:high]
 
-        _each(fill, list(parts))
+        for_each(fill, list(parts))
 
     def read_run(self, run: GridRun, first: int, last: int) -> NDArray[Any]:
         """Return samples [first, last) of a run in the array.

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geomon.stores.codec import compress_all
 from geomon.stores.dayrecord import DayRecord, Extra, GridRun, Label, Origins
 from geomon.stores.layout import Series, row_of, row_priority
-from geomon.stores.shard import ChunkKey, DayObject, compress_all, encode_shard
+from geomon.stores.shard import ChunkKey, DayObject, encode_shard
 from geomon.stores.timelines import (
     ArraySource,
     Clock,

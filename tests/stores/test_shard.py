@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from pcodec import standalone
 
 from geomon.ids import StreamId
 from geomon.stores.archive import Archive
+from geomon.stores.codec import compress, decompress_into
 from geomon.stores.layout import Series, row_of
-from geomon.stores.shard import compress, decompress_into
 from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan
 from tests.stores.archives import ALL, DAY, FIRST, HH, SPAN, counts, segment
 
@@ -95,6 +96,32 @@ def test_packing_is_exact_and_checked(samples: np.ndarray) -> None:
         decompress_into(packed, np.empty(samples.size + 1, samples.dtype))
 
 
+@pytest.mark.parametrize("kind", [np.int32, np.float32, np.float64])
+def test_pieces_of_any_length_are_stock_pcodec_files(kind: type) -> None:
+    rng = np.random.default_rng(1)
+    samples = np.round(rng.normal(0, 1000, 12_000)).astype(kind)
+    for size in (*range(1, 600), 4095, 4096, 4097, 8191, 8192, 8193, 12_000):
+        packed = compress(samples[:size])
+        np.testing.assert_array_equal(standalone.simple_decompress(packed), samples[:size])
+
+
+@pytest.mark.parametrize("size", [4000, 5000, 90_000])
+def test_what_has_no_samples_costs_next_to_nothing(size: int) -> None:
+    samples = np.full(90_000, -(2**31), np.int32)
+    samples[20_000 : 20_000 + size] = counts(size)[: 90_000 - 20_000]
+    packed = compress(samples)
+    assert len(packed) < len(compress(counts(size)[: 90_000 - 20_000])) + 100
+    np.testing.assert_array_equal(standalone.simple_decompress(packed), samples)
+
+
+@pytest.mark.parametrize("n_wanted", [1, 256, 257, 4096, 4097, 11_999, 12_000])
+def test_the_beginning_of_a_piece_can_be_read_alone(n_wanted: int) -> None:
+    samples = counts(12_000)
+    found = np.zeros_like(samples)
+    decompress_into(compress(samples), found, n_wanted)
+    np.testing.assert_array_equal(found[:n_wanted], samples[:n_wanted])
+
+
 def test_late_data_leave_other_chunks_as_they_are(archive: Archive) -> None:
     """Damage in a chunk that need not be read does not hinder, nor heal."""
     archive.write([segment(0, 60_000)], FIRST)
@@ -112,9 +139,9 @@ def test_late_data_leave_other_chunks_as_they_are(archive: Archive) -> None:
 
 @pytest.mark.parametrize(
     ("rate", "chunk", "n_chunks"),
-    [(100.0, 30_000, 288), (200.0, 60_000, 288), (20.0, 6000, 288), (1.0, 14_400, 6)],
+    [(100.0, 90_000, 96), (200.0, 180_000, 96), (20.0, 18_000, 96), (1.0, 14_400, 6)],
 )
-def test_inner_chunks_are_five_minutes_where_there_is_enough(
+def test_inner_chunks_are_a_quarter_of_an_hour_where_there_is_enough(
     rate: float, chunk: int, n_chunks: int
 ) -> None:
     series = Series(HH, rate, "int32")
