@@ -11,6 +11,7 @@ from geomon.api import schemas
 from geomon.api.details import event_detail
 from geomon.api.fdsn import RequestProblem
 from geomon.api.fdsn_event import MAX_EVENTS
+from geomon.api.quality import noise, quality_rows
 from geomon.api.sections import channel_records, event_records
 from geomon.api.watch import Watch, share, timeline
 from geomon.events import Event
@@ -106,6 +107,25 @@ def json_api(space: Workspace, watch: Watch) -> APIRouter:
             return event_records(space, watch.stations(), found, component, bins, highpass_hz)
         seed_id, span = _channel_span(channel, start, end)
         return channel_records(space, watch.stations(), seed_id, span, bins, highpass_hz)
+
+    @router.get("/quality", response_model=schemas.Qualities)
+    def quality(
+        start: Time = None,
+        end: Time = None,
+        stations: Annotated[str | None, Query(description="NET.STA,…", max_length=2000)] = None,
+    ) -> schemas.Qualities:
+        """Return how good the record of every channel and day that touches [start, end) is."""
+        return quality_rows(space, _span(start, end, watch), stations)
+
+    @router.get("/quality/psd", response_model=schemas.Noise)
+    def quality_psd(
+        stream: Annotated[str, Query(description="NET.STA.LOC.BI", max_length=40)],
+        component: Annotated[str, Query(pattern="^[A-Z0-9]$")] = "Z",
+        start: Time = None,
+        end: Time = None,
+    ) -> schemas.Noise:
+        """Return the noise of one channel in [start, end), and the global noise models."""
+        return noise(space, stream, component, _span(start, end, watch))
 
     return router
 

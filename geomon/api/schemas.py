@@ -3,7 +3,7 @@
 Times are ISO 8601 UTC; degrees, kilometres and seconds as the names say; null is unknown.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -267,3 +267,96 @@ class Records(_Answer):
     highpass_hz: float
     """Corner of the causal high-pass applied; 0 is none."""
     traces: list[Trace]
+
+
+class FlatLine(_Answer):
+    """A stretch of equal samples."""
+
+    start: datetime
+    end: datetime
+
+
+class QualityRow(_Answer):
+    """What one channel's day is worth; amplitudes in counts."""
+
+    channel: str
+    day: date
+    sampling_rate_hz: float | None
+    sampling_rates_hz: list[float]
+    n_samples: int
+    availability: float
+    """Share of the day outside gaps; of a day that is not over, up to its newest sample."""
+    n_gaps: int
+    max_gap_s: float
+    n_overlaps: int
+    max_overlap_s: float
+    n_conflicts: int
+    """Samples out of sight because others were recorded for the same time."""
+    n_clock_steps: int
+    """Shifts of the time line by less than a sample."""
+    max_clock_step_s: float
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+    rms: float | None
+    """Around the mean."""
+    n_not_finite: int
+    n_flat: int
+    flat_s: float
+    longest_flat: list[FlatLine]
+    n_clipped: int
+    clipped_s: float
+    n_spikes: int
+    n_steps: int
+    is_dead: bool
+    timing_quality: float | None
+    """What the digitiser says of its clock, percent."""
+    above_low_db: float | None
+    """Median noise above the New Low Noise Model, dB; null without a response."""
+    above_high_db: float | None
+    """Most that the median noise lies above the New High Noise Model."""
+    assessed: datetime
+
+
+class Qualities(_Answer):
+    """Quality of channel-days, in (channel, day) order."""
+
+    start: datetime
+    end: datetime
+    rows: list[QualityRow]
+
+
+class NoiseDay(_Answer):
+    """Power spectral density of a day: percentiles over its hours."""
+
+    day: date
+    unit: Literal["m/s**2", "counts"]
+    """Decibels are relative to 1 (m/s²)²/Hz, or without a response to 1 count²/Hz."""
+    n_windows: int
+    periods_s: list[float]
+    low_db: list[float]
+    """5th percentile."""
+    median_db: list[float]
+    high_db: list[float]
+    """95th percentile."""
+    below_low_share: float | None
+    """Share of all values below the New Low Noise Model."""
+    above_high_share: float | None
+
+
+class NoiseModels(_Answer):
+    """Peterson's (1993) New Low and New High Noise Model, dB relative to 1 (m/s²)²/Hz."""
+
+    periods_s: list[float]
+    low_db: list[float]
+    high_db: list[float]
+
+
+class Noise(_Answer):
+    """Noise of one channel, day by day; no models where no day has a response."""
+
+    channel: str
+    start: datetime
+    end: datetime
+    days: list[NoiseDay]
+    models: NoiseModels | None
