@@ -1,6 +1,6 @@
 """What an archive holds, and when: from day records and the index, without reading samples."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -9,7 +9,7 @@ from geomon.stores.index import summaries
 from geomon.stores.layout import SampleType, Series, day_of
 from geomon.stores.listing import FEW_DAYS, all_series, day_numbers, opened
 from geomon.stores.objects import ObjectStore, read_steadily
-from geomon.stores.reading import closed, covered
+from geomon.stores.reading import Interval, closed, covered
 from geomon.times import NS_PER_DAY, TimeSpan
 
 
@@ -48,7 +48,7 @@ def describe(store: ObjectStore) -> Iterator[SeriesInfo]:
                 stream_id=series.stream_id,
                 sampling_rate_hz=series.sampling_rate_hz,
                 sample_type=series.sample_type,
-                components=tuple(sorted({letter for day in days for letter in day.spans})),
+                components=tuple(sorted({letter for day in days for letter in day.intervals})),
                 first_day=days[0].day,
                 last_day=days[-1].day,
                 n_days=len(days),
@@ -69,33 +69,36 @@ def coverage(store: ObjectStore, series: Series, span: TimeSpan) -> dict[str, li
         If a day record is damaged.
     """
     numbers = day_numbers(series, span)
-    parts: dict[str, list[TimeSpan]] = {}
     if len(numbers) <= FEW_DAYS:
-        found = [_of_day(store, series, day_of(n * NS_PER_DAY), span) for n in numbers]
+        days = [_of_day(store, series, day_of(n * NS_PER_DAY), span) for n in numbers]
     else:
-        found = [
-            day.spans if _is_within(day.spans, span) else _of_day(store, series, day.day, span)
+        days = [
+            day.intervals
+            if _is_within(day.intervals, span)
+            else _of_day(store, series, day.day, span)
             for day in summaries(store, series, numbers)
         ]
-    for of_day in found:
-        for component, spans in of_day.items():
-            parts.setdefault(component, []).extend(spans)
-    return closed(parts, series.sampling_rate_hz)
+    parts: dict[str, list[Interval]] = {}
+    for intervals in days:
+        for component, found in intervals.items():
+            parts.setdefault(component, []).extend(found)
+    return {
+        component: [TimeSpan(*interval) for interval in closed(found, series)]
+        for component, found in parts.items()
+    }
 
 
-def _is_within(spans: Mapping[str, Iterable[TimeSpan]], whole: TimeSpan) -> bool:
+def _is_within(intervals: Mapping[str, list[Interval]], span: TimeSpan) -> bool:
     return all(
-        whole.start_ns <= part.start_ns and part.end_ns <= whole.end_ns
-        for of_component in spans.values()
-        for part in of_component
+        span.start_ns <= found[0][0] and found[-1][1] <= span.end_ns for found in intervals.values()
     )
 
 
 def _of_day(
     store: ObjectStore, series: Series, day: date, span: TimeSpan
-) -> dict[str, list[TimeSpan]]:
-    def read() -> dict[str, list[TimeSpan]]:
+) -> dict[str, list[Interval]]:
+    def read() -> dict[str, list[Interval]]:
         with opened(store, series, day) as stored:
-            return {} if stored is None else covered([stored.record], span)
+            return {} if stored is None else covered(stored.record, span)
 
     return read_steadily(read)

@@ -116,10 +116,12 @@ def _lost(store: ObjectStore, key: str) -> tuple[StreamId | None, tuple[TimeSpan
     day = year_day(year, int(parts[6]))
     try:
         with opened(store, series, day) as stored:
-            found = {} if stored is None else covered([stored.record], day_span(day).padded(1))
+            found = {} if stored is None else covered(stored.record, day_span(day).padded(1))
     except StoreError:
         return series.stream_id, (day_span(day),)
-    return series.stream_id, tuple(merged(span for spans in found.values() for span in spans))
+    return series.stream_id, tuple(
+        merged(TimeSpan(*interval) for intervals in found.values() for interval in intervals)
+    )
 
 
 def _wrong_groups(store: ObjectStore, known: Collection[Series]) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ from geomon.errors import StoreError
 from geomon.stores.layout import Series, day_number, is_day_name, year_day
 from geomon.stores.listing import opened, years_of
 from geomon.stores.objects import ObjectStore, StoredObject, read_steadily
-from geomon.stores.reading import covered
+from geomon.stores.reading import Interval, covered
 from geomon.times import TimeSpan, day_span
 
 logger = logging.getLogger(__name__)
@@ -51,8 +51,8 @@ class DaySummary:
         Version of the object.
     n_bytes, n_samples, n_overflow : int
         Size of the object, samples a read returns, samples kept out of sight.
-    spans : dict of str to list of TimeSpan
-        Where each component has samples.
+    intervals : dict of str to list of (int, int)
+        Where each component has samples: starts and ends in ns.
     """
 
     day: date
@@ -60,7 +60,7 @@ class DaySummary:
     n_bytes: int
     n_samples: int
     n_overflow: int
-    spans: dict[str, list[TimeSpan]]
+    intervals: dict[str, list[Interval]]
 
 
 def summaries(
@@ -144,7 +144,7 @@ def _from_object(store: ObjectStore, series: Series, day: date) -> DaySummary | 
             stored.n_bytes,
             record.n_samples,
             record.n_overflow,
-            covered([record], _ALWAYS),
+            covered(record, _ALWAYS),
         )
 
 
@@ -175,8 +175,8 @@ def _encoded(series: Series, year: int, days: Mapping[int, DaySummary]) -> bytes
     for number, day in sorted(days.items()):
         start_ns = day_span(day.day).start_ns
         spans = {
-            component: [edge - start_ns for span in found for edge in (span.start_ns, span.end_ns)]
-            for component, found in sorted(day.spans.items())
+            component: [edge - start_ns for interval in found for edge in interval]
+            for component, found in sorted(day.intervals.items())
         }
         entries[str(number)] = [day.version, day.n_bytes, day.n_samples, day.n_overflow, spans]
     document = {"format": _FORMAT, "array": series.array_key(year), "days": entries}
@@ -197,12 +197,12 @@ def _decoded(series: Series, year: int, content: bytes | None) -> dict[int, DayS
     for name, (version, n_bytes, n_samples, n_overflow, edges) in document["days"].items():
         day = year_day(year, int(name))
         start_ns = day_span(day).start_ns
-        spans = {
+        intervals = {
             component: [
-                TimeSpan(start_ns + first, start_ns + last)
-                for first, last in zip(of[::2], of[1::2], strict=True)
+                (start_ns + first, start_ns + last)
+                for first, last in zip(ends[::2], ends[1::2], strict=True)
             ]
-            for component, of in edges.items()
+            for component, ends in edges.items()
         }
-        found[int(name)] = DaySummary(day, version, n_bytes, n_samples, n_overflow, spans)
+        found[int(name)] = DaySummary(day, version, n_bytes, n_samples, n_overflow, intervals)
     return found

@@ -1,6 +1,6 @@
 """Segments out of station-day objects: clipped, and joined wherever a time line goes on."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 
 from geomon.ids import SeedId
 from geomon.stores.dayrecord import DayRecord, Extra, GridRun
-from geomon.stores.layout import row_of
+from geomon.stores.layout import Series, row_of
 from geomon.stores.shard import ChunkKey, DayObject
 from geomon.stores.timelines import Clock
 from geomon.times import TimeSpan
 from geomon.waveforms import Segment
+
+type Interval = tuple[int, int]
+"""A time span by its ends in ns: hundreds of thousands are handled at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,35 +179,26 @@ def fingerprints(stored: DayObject, spans: Sequence[TimeSpan]) -> list[list[byte
     return marks
 
 
-def covered(records: Iterable[DayRecord], span: TimeSpan) -> dict[str, list[TimeSpan]]:
-    """Return, by component letter, the parts of a span with samples, from one series' records.
+def covered(record: DayRecord, span: TimeSpan) -> dict[str, list[Interval]]:
+    """Return, by component letter, the parts of a span with samples, as (start, end) in ns.
 
     Runs less than one and a half sample intervals apart count as unbroken.
     """
-    found: dict[str, list[TimeSpan]] = {}
-    rate_hz = 1.0
-    for record in records:
-        rate_hz = record.series.sampling_rate_hz
-        clock = Clock(rate_hz)
-        for run, first, last in runs_in(record, span, None):
-            start_ns = run.start_ns + clock.after(first)
-            found.setdefault(run.component, []).append(
-                TimeSpan(start_ns, run.start_ns + clock.after(last))
-            )
-    return closed(found, rate_hz)
+    found: dict[str, list[Interval]] = {}
+    clock = Clock(record.series.sampling_rate_hz)
+    for run, first, last in runs_in(record, span, None):
+        interval = (run.start_ns + clock.after(first), run.start_ns + clock.after(last))
+        found.setdefault(run.component, []).append(interval)
+    return {component: closed(parts, record.series) for component, parts in found.items()}
 
 
-def closed(spans: Mapping[str, Iterable[TimeSpan]], rate_hz: float) -> dict[str, list[TimeSpan]]:
-    """Merge the spans of each component that touch to within half a sample interval."""
-    tolerance_ns = Clock(rate_hz).after(1) // 2
-    return {component: _joined(found, tolerance_ns) for component, found in spans.items()}
-
-
-def _joined(spans: Iterable[TimeSpan], tolerance_ns: int) -> list[TimeSpan]:
-    joined: list[TimeSpan] = []
-    for span in sorted(spans):
-        if joined and span.start_ns <= joined[-1].end_ns + tolerance_ns:
-            joined[-1] = TimeSpan(joined[-1].start_ns, max(joined[-1].end_ns, span.end_ns))
+def closed(intervals: Iterable[Interval], series: Series) -> list[Interval]:
+    """Merge intervals that touch to within half a sample."""
+    tolerance_ns = Clock(series.sampling_rate_hz).after(1) // 2
+    joined: list[Interval] = []
+    for start_ns, end_ns in sorted(intervals):
+        if joined and start_ns <= joined[-1][1] + tolerance_ns:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end_ns))
         else:
-            joined.append(span)
+            joined.append((start_ns, end_ns))
     return joined
