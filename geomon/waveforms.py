@@ -93,6 +93,37 @@ class Provenance:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request made to a source, for the books.
+
+    Attributes
+    ----------
+    url : str
+        Where it went; holds no secret.
+    request : str
+        What was asked there.
+    asked_ns : int
+        When, nanoseconds since 1970 UTC by this machine's clock.
+    took_s : float
+        Seconds until its answer had arrived or failed.
+    outcome : str
+        How it ended, in the words of `geomon.sources.base.Outcome`.
+    n_bytes : int
+        Bytes of the answer kept, unpacked.
+    sha256 : str
+        Hash of those bytes; empty when there are none.
+    """
+
+    url: str
+    request: str
+    asked_ns: int
+    took_s: float
+    outcome: str
+    n_bytes: int
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Gap:
     """A span of one channel for which no sample is held."""

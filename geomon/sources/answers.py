@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import httpx
 
 from geomon.config import FdsnSource as Settings
-from geomon.sources.base import Asked, Outcome
+from geomon.sources.base import Outcome
 from geomon.sources.records import Buffer
+from geomon.waveforms import Asked
 
 logger = logging.getLogger(__name__)
 

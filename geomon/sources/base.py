@@ -8,7 +8,7 @@ from geomon.config import Network
 from geomon.ids import SeedId
 from geomon.stations import Stations
 from geomon.times import NS_PER_S, TimeSpan, merged, subtracted
-from geomon.waveforms import Gap, Provenance, Segment
+from geomon.waveforms import Asked, Gap, Provenance, Segment
 
 type Outcome = Literal[
     "data",
@@ -39,37 +39,6 @@ RETRYABLE: frozenset[Outcome] = frozenset(
     {"nodata", "throttled", "network", "truncated", "not_data"}
 )
 """Outcomes after which the same request may bring more at a later time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One request made to a source, for the books.
-
-    Attributes
-    ----------
-    url : str
-        Where it went; holds no secret.
-    request : str
-        What was posted there.
-    asked_ns : int
-        When, nanoseconds since 1970 UTC by this machine's clock.
-    took_s : float
-        Seconds until its answer had arrived or failed.
-    outcome : Outcome
-        How it ended.
-    n_bytes : int
-        Bytes of the answer kept, unpacked.
-    sha256 : str
-        Hash of those bytes; empty when there are none.
-    """
-
-    url: str
-    request: str
-    asked_ns: int
-    took_s: float
-    outcome: Outcome
-    n_bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)

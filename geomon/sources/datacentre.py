@@ -25,10 +25,10 @@ import httpx
 from geomon.config import FdsnSource as Settings
 from geomon.errors import ConfigError
 from geomon.sources.answers import Answer, first_line, read_answer
-from geomon.sources.base import Asked
 from geomon.sources.credentials import LOOPBACK, Login, NotLetIn
 from geomon.sources.deadline import DeadlineTransport, deadline
 from geomon.sources.hosts import rules_of
+from geomon.waveforms import Asked
 
 logger = logging.getLogger(__name__)
 

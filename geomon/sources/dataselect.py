@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from geomon.config import FdsnSource as Settings
 from geomon.ids import SeedId
 from geomon.sources.answers import Answer
-from geomon.sources.base import Asked, Outcome, holes, worst
+from geomon.sources.base import Outcome, holes, worst
 from geomon.sources.datacentre import DataCentre
 from geomon.sources.miniseed import Decoded, decode
 from geomon.sources.records import HEADER, Buffer
 from geomon.sources.twice import agreed, has_doubtful
 from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, from_ns
-from geomon.waveforms import Gap
+from geomon.waveforms import Asked, Gap
 
 logger = logging.getLogger(__name__)
 

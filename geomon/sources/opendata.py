@@ -29,14 +29,14 @@ from geomon.config import Network
 from geomon.config import OpenDataSource as Settings
 from geomon.ids import SeedId
 from geomon.sources.answers import Answer, Spool
-from geomon.sources.base import Asked, Fetched, holes, worst
+from geomon.sources.base import Fetched, holes, worst
 from geomon.sources.dataselect import looks_like_miniseed
 from geomon.sources.fdsn import FdsnSource
 from geomon.sources.miniseed import Decoded, decode
 from geomon.sources.records import Buffer
 from geomon.stations import Stations
 from geomon.times import NS_PER_S, TimeSpan, day_span
-from geomon.waveforms import Gap, Provenance
+from geomon.waveforms import Asked, Gap, Provenance
 
 logger = logging.getLogger(__name__)
 

@@ -5,44 +5,14 @@ answers give equal bytes. The times are here.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict
 
 from sqlalchemy import delete, select
 
 from geomon.stores.database import Database, Run, Write
 from geomon.stores.schema import request as table
 from geomon.times import TimeSpan
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One question and its outcome.
-
-    Attributes
-    ----------
-    url : str
-        Where it was put, without credentials.
-    request : str
-        What was asked, as it was sent.
-    asked_ns : int
-        When, nanoseconds since 1970 UTC.
-    took_s : float
-        Until all of the answer was there, or it failed.
-    outcome : str
-        How it ended, in the words of the sources.
-    n_bytes : int
-        Bytes received.
-    sha256 : str
-        Of the bytes received, hexadecimal; empty when there were none.
-    """
-
-    url: str
-    request: str
-    asked_ns: int
-    took_s: float
-    outcome: str
-    n_bytes: int
-    sha256: str
+from geomon.waveforms import Asked
 
 
 class Requests:
@@ -51,13 +21,13 @@ class Requests:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def note(self, requests: Iterable[Request], *, run: Run | None = None) -> int:
+    def note(self, requests: Iterable[Asked], *, run: Run | None = None) -> int:
         """Log requests, in one transaction; those logged already are not logged again.
 
         Parameters
         ----------
-        requests : iterable of Request
-            What was asked.
+        requests : iterable of Asked
+            What was asked, and what came of it.
         run : Run, optional
             Who asked; a run of its own when not given.
 
@@ -88,17 +58,7 @@ class Requests:
                 run_key = write.run_key()
                 ids = write.new_ids(table, len(new))
                 rows = [
-                    {
-                        "id": key,
-                        "url": one.url,
-                        "request": one.request,
-                        "asked_ns": one.asked_ns,
-                        "took_s": one.took_s,
-                        "outcome": one.outcome,
-                        "n_bytes": one.n_bytes,
-                        "sha256": one.sha256,
-                        "run": run_key,
-                    }
+                    asdict(one) | {"id": key, "run": run_key}
                     for key, one in zip(ids, new, strict=True)
                 ]
                 write.insert(table, rows)
@@ -108,7 +68,7 @@ class Requests:
 
     def between(
         self, span: TimeSpan, *, outcome: str | None = None, limit: int = 1000
-    ) -> list[Request]:
+    ) -> list[Asked]:
         """Return the requests made in a span, newest first, at most `limit` of them."""
         query = select(table).where(
             table.c.asked_ns >= span.start_ns, table.c.asked_ns < span.end_ns
@@ -118,7 +78,7 @@ class Requests:
         query = query.order_by(table.c.asked_ns.desc(), table.c.id.desc()).limit(limit)
         with self._database.read() as connection:
             return [
-                Request(
+                Asked(
                     row.url, row.request, row.asked_ns, row.took_s, row.outcome, row.n_bytes,
                     row.sha256,
                 )

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from geomon.stores.requests import Request
 from geomon.times import NS_PER_S, TimeSpan, parse_time
+from geomon.waveforms import Asked
 from tests.stores.events import dump
 
 NOW = parse_time("2024-03-05T12:00:00.123456789")
-ONE = Request(
+ONE = Asked(
     "https://service.iris.edu/fdsnws/dataselect/1/query",
     "CX PB01 -- HHZ 2024-03-05T11:00:00 2024-03-05T12:00:00",
     NOW, 0.25, "data", 51_200, "ab" * 32,
