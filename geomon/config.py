@@ -200,7 +200,7 @@ class SeedLinkSource(_Section):
     """Mean wait before the second connection; it doubles with each further one."""
     max_batch_mb: Annotated[float, Field(gt=0, le=512)] = 32.0
     """Megabytes (10^6 bytes) received between two writes to the archive."""
-    max_answer_mb: Annotated[float, Field(gt=0, le=8192)] = 512.0
+    max_answer_mb: Annotated[float, Field(gt=0, le=8192)] = 128.0
     """Largest answer to one request for a span of time, in megabytes."""
     max_packet_kb: Annotated[float, Field(ge=1, le=16_000)] = 1024.0
     """Largest packet accepted, in kilobytes (10^3 bytes)."""

@@ -34,7 +34,7 @@ from geomon.waveforms import Provenance
 logger = logging.getLogger(__name__)
 
 _REFRESH_S = 300.0  # between two questions for the channels a server has
-_FRESH_S = 60.0  # for so long, what was just collected is all there is
+_FRESH_S = 300.0  # for so long, what was just collected is all there is
 _MARGIN_NS = 2 * NS_PER_S
 
 
@@ -164,13 +164,14 @@ class SeedLinkSource:
             problems=(*answer.problems, *decoded.problems),
             missing=holes(decoded.segments, wanted, span),
             unchecked=decoded.unchecked,
+            timing_quality=decoded.timing_quality,
         )
 
     def _was_just_collected(self, wanted: Sequence[SeedId], span: TimeSpan) -> bool:
-        return time.monotonic() - self._collected_at < _FRESH_S and all(
-            0 < self._collected_ns.get(seed_id, 0) <= span.start_ns + _MARGIN_NS
-            for seed_id in wanted
-        )
+        if time.monotonic() - self._collected_at >= _FRESH_S:
+            return False
+        ends_ns = [self._collected_ns.get(seed_id, 0) for seed_id in wanted]
+        return 0 < min(ends_ns, default=0) <= span.start_ns + _MARGIN_NS
 
     def _ask_persistently(
         self,

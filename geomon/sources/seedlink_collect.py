@@ -247,19 +247,17 @@ class Collection:
                 ends_ns[segment.seed_id] = max(segment.end_ns, ends_ns.get(segment.seed_id, 0))
             self._note_missing(server, segment, before_ns)
         outcome: Outcome = "data" if decoded.segments else "nodata"
-        names = ", ".join(
-            f"{station_id} to {position.sequence}"
-            for station_id, position in sorted(received.positions.items())
-        )
+        names = ", ".join(str(station_id) for station_id in sorted(received.positions)[:3])
+        n_more = len(received.positions) - 3
+        packets = f"packets of {names}" + (f" and {n_more} more stations" if n_more > 0 else "")
         fetched = Fetched(
             outcome="truncated" if decoded.is_damaged else outcome,
             segments=decoded.segments,
-            provenance=Provenance(
-                f"seedlink:{server}", f"packets of {names}"[:500], sha256_of(received.payloads)
-            ),
+            provenance=Provenance(f"seedlink:{server}", packets, sha256_of(received.payloads)),
             n_bytes=received.n_bytes,
             problems=decoded.problems,
             unchecked=decoded.unchecked,
+            timing_quality=decoded.timing_quality,
         )
 
         def change(progress: Progress) -> None:

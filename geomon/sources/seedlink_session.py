@@ -223,7 +223,11 @@ class Session:
         return refusal
 
     def _transfer_commands(self, start: FromPacket | FromTime) -> tuple[str, ...]:
-        """Return the commands that start a transfer, the best first."""
+        """Return the commands that start a transfer, the best first.
+
+        Servers may be set not to extract windows of time; then all they hold is asked for, except
+        when only a window is wanted.
+        """
         if isinstance(start, FromPacket):
             if self.version == 4:
                 return (f"DATA {start.sequence}",)
@@ -232,14 +236,13 @@ class Session:
         if self.version == 4:
             # ringserver 4 overlooks the start of a window that has an end; the end is seen here.
             since = f"DATA ALL {first:%Y-%m-%dT%H:%M:%SZ}"
-            if start.end_ns is None or self.shares_sequence:
-                return (since,)
-            return (f"{since} {last:%Y-%m-%dT%H:%M:%SZ}",)
+            if start.end_ns is None:
+                return (since, "DATA ALL")
+            return (since if self.shares_sequence else f"{since} {last:%Y-%m-%dT%H:%M:%SZ}",)
         since = f"TIME {first:%Y,%m,%d,%H,%M,%S}"
-        if start.end_ns is not None:
-            return (f"{since} {last:%Y,%m,%d,%H,%M,%S}",)
-        # Servers may be set not to extract windows; then all they hold is asked for.
-        return (since, "FETCH ALL")
+        if start.end_ns is None:
+            return (since, "FETCH ALL")
+        return (f"{since} {last:%Y,%m,%d,%H,%M,%S}",)
 
     def _refusal(self, command: str) -> tuple[Outcome, str] | None:
         self._send(command)

@@ -252,17 +252,21 @@ def test_a_ring_that_dropped_the_packet_known_is_gone_on_with(server, source, ar
         assert last.end_ns == RECORDINGS[seed_id].end_ns
 
 
-def test_a_server_without_windows_of_time_sends_all_it_has(network, tmp_path, archive) -> None:
-    with SeedLinkServer(versions=(3,), windows=False) as server:
+@pytest.mark.parametrize(("version", "refused"), [(3, "TIME"), (4, "DATA ALL")])
+def test_a_server_without_windows_of_time_sends_all_it_has(
+    version, refused, network, tmp_path, archive
+) -> None:
+    with SeedLinkServer(versions=(version,), windows=False) as server:
         source = Source(quick(server.address, tmp_path), network)
         server.feed(until(300))
         collect_into(archive, source)
         server.feed(since(300))
+        server.restart(first=7000)
         assert problems(collect_into(archive, source)) == ""
         assert_archived(archive, RECORDINGS.values())
         fetched = source.fetch(PB01, TimeSpan(START_NS, START_NS + NS_PER_S))
         assert fetched.outcome == "nodata"
-        assert "refused TIME" in problems([fetched])
+        assert f"refused {refused}" in problems([fetched])
 
 
 def test_a_state_file_that_is_damaged_is_told_and_replaced(
