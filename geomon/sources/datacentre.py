@@ -57,7 +57,11 @@ def base_urls(names: tuple[str, ...]) -> list[str]:
     urls: list[str] = []
     for name in names:
         url = name if "://" in name else _known_url(name)
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            msg = "source.urls: one is no http or https address"
+            raise ConfigError(msg) from error
         if "@" in parts.netloc:
             where = parts.netloc.rpartition("@")[2]
             msg = f"source.urls: {where}: a user or password in a URL is not allowed; see auth"

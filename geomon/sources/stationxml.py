@@ -44,7 +44,11 @@ def read_stations(source: Path | bytes) -> Stations:
     """
     name = str(source) if isinstance(source, Path) else "StationXML"
     try:
-        content = source.read_bytes() if isinstance(source, Path) else source
+        if isinstance(source, Path):
+            with source.open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+        else:
+            content = source
     except OSError as error:
         msg = f"{name}: cannot be read: {error.strerror}"
         raise StationMetadataError(msg) from error

@@ -8,17 +8,21 @@ import httpx
 import numpy as np
 import pytest
 
-from geomon.config import Network, OpenDataSource
+from geomon.config import Config, Network, OpenDataSource
 from geomon.errors import ConfigError
 from geomon.ids import SeedId
 from geomon.sources import opendata
 from geomon.sources.base import Fetched, WaveformSource
 from geomon.sources.miniseed import encode
 from geomon.sources.opendata import LAYOUTS
+from geomon.sources.opening import open_source
+from geomon.sources.stationxml import write_stationxml
+from geomon.stations import Stations
 from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, parse_time
 from geomon.waveforms import Segment
 from tests import faultproxy as f
 from tests.servers import s3_server
+from tests.sources.test_stationxml import channel
 
 MIDNIGHT_NS = parse_time("2024-02-29")
 DAY = TimeSpan(MIDNIGHT_NS, MIDNIGHT_NS + NS_PER_DAY)
@@ -283,6 +287,28 @@ def test_secrets_meant_for_the_archive_are_not_used(scedc, server, tmp_path, mon
 
 def test_stations_come_from_the_file(source):
     assert source.stations(DAY).seed_ids() == [HHN, HHZ]
+
+
+def test_stations_come_from_the_station_service(httpserver, server):
+    httpserver.expect_request("/fdsnws/station/1/query").respond_with_data(
+        write_stationxml(Stations.of([channel("CI.SDD..HHZ"), channel("CI.SDD..LHZ")]))
+    )
+    settings = OpenDataSource(
+        centre="SCEDC", endpoint=server, station_service=f"http://127.0.0.1:{httpserver.port}"
+    )
+    network = Network(name="test", select=("CI.*",))
+    with closing(opendata.OpenDataSource(settings, network)) as source:
+        assert source.stations(DAY).seed_ids() == [HHZ]
+
+
+def test_it_is_opened_from_a_config(tmp_path):
+    config = Config(
+        network={"name": "test", "select": ["NZ.WEL"]},
+        source={"kind": "opendata", "centre": "GEONET"},
+        archive={"url": str(tmp_path / "archive")},
+    )
+    with closing(open_source(config)) as source:
+        assert isinstance(source, opendata.OpenDataSource)
 
 
 def test_without_stations_or_area_it_is_refused():

@@ -1,6 +1,8 @@
 """Station metadata from FDSN station services on loopback."""
 
 import gzip
+from dataclasses import replace
+from fnmatch import fnmatchcase
 
 import pytest
 from werkzeug import Request, Response
@@ -13,7 +15,7 @@ from geomon.sources.stationxml import write_stationxml
 from geomon.stations import Stations
 from tests.servers import free_port
 from tests.sources.conftest import SPAN, quick
-from tests.sources.test_stationxml import CHANNELS, channel
+from tests.sources.test_stationxml import CHANNELS, STS2, channel
 
 PATH = "/fdsnws/station/1/query"
 NETWORK = Network(name="test", select=("CX.*", "IU.ANMO"))
@@ -136,3 +138,95 @@ def test_a_region_across_the_dateline_is_asked_in_two_boxes(httpserver, url):
     assert {"minlongitude=170.0", "maxlongitude=180.0", "minlatitude=-50.0"} <= boxes[0]
     assert {"minlongitude=-180.0", "maxlongitude=-170.0", "maxlatitude=-30.0"} <= boxes[1]
     assert any(line.startswith("* * * HH?") for line in boxes[0])
+
+
+@pytest.mark.fault(15)
+def test_a_request_too_large_is_asked_in_parts(httpserver, url):
+    """The service takes three lines at a time."""
+
+    def answer(request: Request) -> Response:
+        lines = request.get_data(as_text=True).splitlines()[2:]
+        if len(lines) > 3:
+            return Response(status=413)
+        known = [
+            channel
+            for channel in CHANNELS
+            for line in lines
+            if fnmatchcase(
+                f"{channel.seed_id.station_id} {channel.seed_id.channel}",
+                "{}.{} {}".format(*line.split()[:2], line.split()[3]),
+            )
+        ]
+        return Response(write_stationxml(Stations.of(known))) if known else Response(status=204)
+
+    httpserver.expect_request(PATH).respond_with_handler(answer)
+    assert source_of(url).stations(SPAN) == STATIONS
+    statuses = [response.status_code for _, response in httpserver.log]
+    assert 413 in statuses
+    assert len(statuses) < 20
+
+
+@pytest.mark.fault(15)
+def test_an_area_too_large_is_halved(httpserver, url):
+    def answer(request: Request) -> Response:
+        text = request.get_data(as_text=True)
+        lines = [line for line in text.splitlines() if line.endswith("2500-01-01T00:00:00")]
+        box = {k: float(v) for k, v in (x.split("=") for x in text.splitlines() if "tude=" in x)}
+        if len(lines) > 1 or box["maxlongitude"] - box["minlongitude"] > 20:
+            return Response(status=413)
+        inside = [
+            c
+            for c in CHANNELS
+            if box["minlongitude"] <= c.longitude <= box["maxlongitude"]
+            and box["minlatitude"] <= c.latitude <= box["maxlatitude"]
+            and lines[0].split()[3][:2] == c.seed_id.channel[:2]
+        ]
+        return Response(write_stationxml(Stations.of(inside)))
+
+    httpserver.expect_request(PATH).respond_with_handler(answer)
+    region = Region(west=-110, south=-40, east=-60, north=40)
+    assert source_of(url, network=Network(name="test", region=region)).stations(SPAN) == STATIONS
+
+
+@pytest.mark.fault(15)
+def test_what_is_too_large_in_its_smallest_part_is_one_clear_error(httpserver, url):
+    httpserver.expect_request(PATH).respond_with_data("", status=413)
+    with pytest.raises(RequestRejected, match="HTTP 413, request too large"):
+        source_of(url).stations(SPAN)
+    assert len(httpserver.log) < 8
+
+
+@pytest.mark.fault(58)
+def test_a_station_the_metadata_lack_is_named_and_the_others_go_on(httpserver, url):
+    httpserver.expect_request(PATH).respond_with_data(write_stationxml(STATIONS))
+    network = Network(name="test", select=("CX.PB0?", "CX.PB99"))
+    stations = source_of(url, network=network).stations(SPAN)
+    assert {str(s) for s in stations.station_ids()} == {"CX.PB01", "CX.PB02"}
+    assert [line.partition(":")[0] for line in stations.problems] == ["CX.PB99"]
+
+
+@pytest.mark.fault(37)
+def test_metadata_that_changed_have_another_version(httpserver, url, monkeypatch):
+    monkeypatch.setattr(stationservice, "_REFRESH_S", 0.0)
+    httpserver.expect_ordered_request(PATH).respond_with_data(write_stationxml(STATIONS))
+    again = write_stationxml(STATIONS)
+    changed = again.replace(b"629000000.0", b"629000001.0")
+    assert changed != again
+    for content in (again, changed):
+        httpserver.expect_ordered_request(PATH).respond_with_data(content)
+    source = source_of(url)
+    first, second, third = (source.stations(SPAN).version for _ in range(3))
+    assert first == second != third
+
+
+@pytest.mark.fault(35)
+def test_two_centres_that_contradict_each_other_are_named(httpserver, url):
+    """Overlapping epochs with different gains: the channel is unusable, the others go on."""
+    other = [channel(response=replace(STS2, sensitivity=1.0))]
+    httpserver.expect_ordered_request(PATH).respond_with_data(write_stationxml(STATIONS))
+    httpserver.expect_ordered_request(PATH).respond_with_data(write_stationxml(Stations.of(other)))
+    twin = url.replace("localhost", "127.0.0.1")
+    stations = source_of(url, twin).stations(SPAN)
+    assert other[0].seed_id not in stations.seed_ids()
+    assert len(stations.seed_ids()) == len(STATIONS.seed_ids()) - 1
+    assert stations.problems[0].startswith(f"{other[0].seed_id}: epochs")

@@ -13,6 +13,7 @@ from obspy.io.stationxml.core import validate_stationxml
 
 from geomon.errors import StationMetadataError
 from geomon.ids import SeedId, StationId
+from geomon.sources import stationxml
 from geomon.sources.stationfile import read_station_file
 from geomon.sources.stationxml import read_stations, write_stationxml
 from geomon.stations import FOREVER_NS, Channel, Response, Stations
@@ -91,6 +92,7 @@ def test_poles_in_hertz_are_converted():
     np.testing.assert_allclose(read.response.poles, STS2.poles, rtol=1e-12)
 
 
+@pytest.mark.fault(36)
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
@@ -111,6 +113,7 @@ def test_an_unusable_response_is_named_and_the_channel_kept(old, new, problem):
     assert problem in read.response_problem
 
 
+@pytest.mark.fault(36)
 def test_a_stage_gain_of_zero_is_noticed():
     xml = write_stationxml(Stations.of([channel()])).decode()
     before, after = xml.split("<StageGain>")
@@ -120,6 +123,7 @@ def test_a_stage_gain_of_zero_is_noticed():
     assert read.response_problem == "the gain of stage 1 is zero"
 
 
+@pytest.mark.fault(46, 58)
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
@@ -141,6 +145,7 @@ def test_an_unusable_channel_is_named_and_the_others_go_on(old, new, problem):
     assert problem in line
 
 
+@pytest.mark.fault(35)
 def test_overlapping_epochs_with_different_gain_are_refused_and_the_others_go_on():
     other = Response(1e9, 1.0, "m/s", STS2.zeros, STS2.poles)
     xml = write_stationxml(Stations((channel(), channel(response=other), channel("CX.PB02..HHZ"))))
@@ -152,6 +157,7 @@ def test_overlapping_epochs_with_different_gain_are_refused_and_the_others_go_on
 LAUGHS = "".join(f'<!ENTITY l{k} "{f"&l{k - 1};" * 10}">' for k in range(1, 10))
 
 
+@pytest.mark.fault(48)
 @pytest.mark.parametrize(
     "prologue",
     [
@@ -175,6 +181,17 @@ def test_what_is_no_stationxml_is_refused_in_one_line(content, why):
     with pytest.raises(StationMetadataError, match=why) as caught:
         read_stations(content)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.fault(48)
+def test_a_file_too_large_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(stationxml, "MAX_BYTES", 1_000_000)
+    path = tmp_path / "stations.xml"
+    with path.open("wb") as file:
+        file.write(b"<FDSNStationXML>")
+        file.truncate(50_000_000_000)  # sparse
+    with pytest.raises(StationMetadataError, match="larger than 1 MB"):
+        read_stations(path)
 
 
 @settings(max_examples=100, deadline=None)
