@@ -1,7 +1,7 @@
 """Everything one config opens: archive, catalogue, ledger, source and stations."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ class Workspace:
     """The stores of one network, opened on first use."""
 
     config: Config
+    _told: Stations | None = field(default=None, init=False, compare=False)
 
     @cached_property
     def archive(self) -> Archive:
@@ -88,11 +89,14 @@ class Workspace:
                 raise
             stale = f"{self.config.network.name}: using station metadata of last time: {error}"
             return Stations(self.stations().channels, (stale,))
+        if told is self._told:  # sources answer from memory most of the time
+            return Stations(self.stations().channels, told.problems)
         channels = told.channels
         if known is not None:
             now = {channel.seed_id for channel in channels}
             channels += tuple(c for c in _parsed(known, ()).channels if c.seed_id not in now)
         self.archive.keep_document(_SNAPSHOT, write_stationxml(Stations.of(channels)))
+        self.__dict__["_told"] = told
         return Stations(self.stations().channels, told.problems)
 
 

@@ -1,7 +1,7 @@
 """What every source of waveforms promises, whatever lies behind it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from geomon.config import Network
@@ -65,6 +65,8 @@ class Fetched:
         Channels with records that carry no checksum: a flipped bit there goes unseen.
     asked : tuple of Asked
         Every request made, in order; none for sources that make none.
+    timing_quality : mapping of SeedId to float
+        What the records say of their clock, percent; channels that say nothing are absent.
     """
 
     outcome: Outcome
@@ -75,6 +77,7 @@ class Fetched:
     missing: tuple[Gap, ...] = ()
     unchecked: tuple[SeedId, ...] = ()
     asked: tuple[Asked, ...] = ()
+    timing_quality: Mapping[SeedId, float] = field(default_factory=dict)
 
     @property
     def is_retryable(self) -> bool:

@@ -133,6 +133,7 @@ class FdsnSource:
             problems=tuple(gathering.problems),
             missing=tuple(gathering.missing()),
             unchecked=tuple(sorted({s for part in decoded for s in part.unchecked})),
+            timing_quality={k: v for part in decoded for k, v in part.timing_quality.items()},
             asked=tuple(gathering.asked),
         )
 

@@ -146,6 +146,7 @@ class FilesSource:
             problems=tuple(problems),
             missing=holes(decoded.segments, wanted, span),
             unchecked=decoded.unchecked,
+            timing_quality=decoded.timing_quality,
         )
 
     def _index(self) -> list[_Block]:

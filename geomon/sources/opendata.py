@@ -285,6 +285,7 @@ class _Reading:
             problems=(*details, *decoded.problems),
             missing=holes(decoded.segments, self._wanted, self._span),
             unchecked=decoded.unchecked,
+            timing_quality=decoded.timing_quality,
             asked=tuple(self._asked),
         )
 

@@ -1,0 +1,79 @@
+"""What of a station-day the archive lacks, and which of it is worth asking for now."""
+
+import time
+from collections.abc import Sequence
+
+from geomon.ids import SeedId
+from geomon.services.workspace import Workspace
+from geomon.times import NS_PER_S, TimeSpan, merged, subtracted
+
+_LIVE_NS = 7200 * NS_PER_S
+_SLOWEST_HZ = 20.0
+_MAX_HOLES = 24
+"""More holes than this in a station-day are asked for as one span: cheaper for everyone."""
+
+
+class Holes:
+    """The holes of some channels of one station in a span.
+
+    Parameters
+    ----------
+    space : Workspace
+        The network's stores.
+    span : TimeSpan
+        Where to look.
+    seed_ids : sequence of SeedId
+        Channels of interest.
+    """
+
+    def __init__(self, space: Workspace, span: TimeSpan, seed_ids: Sequence[SeedId]) -> None:
+        self._space = space
+        self._span = span
+        self._seed_ids = tuple(seed_ids)
+
+    def to_ask(self) -> list[TimeSpan]:
+        """Return what to ask for: holes never asked for, due again, or at the live end.
+
+        Data come late, so a hole that reaches to the end of a recent span is asked for every
+        time; others follow the schedule of `geomon.stores.gaps`.
+        """
+        wanted: list[TimeSpan] = []
+        for seed_id, holes in self._of(self._span).items():
+            live = [hole for hole in holes if _is_live(hole, self._span)]
+            wanted += live
+            wanted += self._space.catalog.gaps.to_ask(
+                str(seed_id), [hole for hole in holes if hole not in live]
+            )
+        parts = merged(wanted)
+        if len(parts) > _MAX_HOLES:
+            return [TimeSpan(parts[0].start_ns, parts[-1].end_ns)]
+        return parts
+
+    def note(self, asked: TimeSpan) -> None:
+        """Remember what an answer lacked, and forget gaps that it filled."""
+        gaps = self._space.catalog.gaps
+        for seed_id, holes in self._of(asked).items():
+            # The live end is that of the span looked at, not of a part of it asked for.
+            left = [hole for hole in holes if not _is_live(hole, self._span)]
+            if left or gaps.known(str(seed_id), asked):
+                gaps.note(str(seed_id), asked, left)
+
+    def _of(self, span: TimeSpan) -> dict[SeedId, list[TimeSpan]]:
+        """Return what the archive lacks of each channel; the span may begin between samples."""
+        streams = {seed_id.stream_id for seed_id in self._seed_ids}
+        held = {
+            seed_id: parts
+            for stream in streams
+            for seed_id, parts in self._space.archive.coverage(stream, span).items()
+        }
+        found = {}
+        for seed_id in self._seed_ids:
+            channel = self._space.stations().channel(seed_id, span.start_ns)
+            rate = channel.sampling_rate_hz if channel and channel.sampling_rate_hz else _SLOWEST_HZ
+            holes = subtracted(span, held.get(seed_id, []))
+            found[seed_id] = [hole for hole in holes if hole.duration_s > 2 / rate]
+        return found
+
+
+def _is_live(hole: TimeSpan, span: TimeSpan) -> bool:
+    return hole.end_ns == span.end_ns and time.time_ns() - hole.end_ns < _LIVE_NS
