@@ -5,10 +5,13 @@ from datetime import date
 
 from geomon.config import Config
 from geomon.services.coverage import coverage
+from geomon.services.quality import assess_days
 from geomon.services.reports import Progress, Report, distinct, no_progress
 from geomon.services.run import run
 from geomon.services.workspace import workspace
-from geomon.times import day_span
+from geomon.times import NS_PER_DAY, day_span
+
+_REQUESTS_KEPT_NS = 90 * NS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,9 @@ class DailyReport(Report):
 def daily(config: Config, day: date, *, progress: Progress = no_progress) -> DailyReport:
     """Ask again for what a day lacks, pick and locate what changed, and report the day.
 
+    Every sensor's day is measured too, also where nothing came any more since it was measured
+    last; what the log of requests says of the time 90 days earlier is dropped.
+
     Raises
     ------
     SourceError
@@ -34,12 +40,16 @@ def daily(config: Config, day: date, *, progress: Progress = no_progress) -> Dai
     """
     span = day_span(day)
     reports = run(config, span, progress=progress)
+    measured = assess_days(config, span, progress=progress)
+    catalog = workspace(config).catalog
+    catalog.requests.forget(span.start_ns - _REQUESTS_KEPT_NS)
     rows = coverage(config, span)
-    events = workspace(config).catalog.events(start=span.start, end=span.end)
+    events = catalog.events(start=span.start, end=span.end)
+    done = (*reports, measured)
     return DailyReport(
-        n_failed=sum(report.n_failed for report in reports),
-        problems=distinct([p for report in reports for p in report.problems]),
-        took_s=sum(report.took_s for report in reports),
+        n_failed=sum(report.n_failed for report in done),
+        problems=distinct([p for report in done for p in report.problems]),
+        took_s=sum(report.took_s for report in done),
         day=day,
         n_new_samples=reports.ingest.n_new_samples,
         n_picks_added=reports.pick.n_added,

@@ -38,8 +38,9 @@ class DayQuality:
     psd : PsdSummary or None
         Its noise; None when there is too little data, or when it was not read.
     timing_quality : float or None
-        Mean of what the digitiser itself says of its clock, percent (blockette 1001 of miniSEED 2,
-        ``FDSN.Time.Quality`` of miniSEED 3); None when it says nothing.
+        What the digitiser itself says of its clock, percent (blockette 1001 of miniSEED 2,
+        ``FDSN.Time.Quality`` of miniSEED 3), mean of the records that came last; None when it says
+        nothing. Without it, the clock steps of `quality` tell something of the clock.
     above_low_db, above_high_db : float or None
         See `PsdSummary`; known without reading the spectra.
     assessed_ns : int
