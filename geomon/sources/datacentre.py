@@ -48,6 +48,8 @@ class _Redirected(Exception):
 def base_urls(names: tuple[str, ...]) -> list[str]:
     """Turn base URLs and data centre names known to ObsPy into base URLs without final slash.
 
+    Each comes once, where it comes first: several names may stand for one data centre.
+
     Raises
     ------
     ConfigError
@@ -73,7 +75,7 @@ def base_urls(names: tuple[str, ...]) -> list[str]:
             msg = f"source.urls: {name!r} is an address of this machine's host, not a data centre"
             raise ConfigError(msg)
         urls.append(url.rstrip("/"))
-    return urls
+    return list(dict.fromkeys(urls))
 
 
 def _is_link_local(host: str) -> bool:

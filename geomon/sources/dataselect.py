@@ -111,7 +111,6 @@ class Gathering:
 
     def decoded(self) -> list[Decoded]:
         """Return what was received, answers about the same channels read as one."""
-        span = _around(self.wanted)
         found: list[Decoded] = []
         for parts in _groups(self._parts):
             [first, *others] = parts
@@ -119,7 +118,8 @@ class Gathering:
                 found.append(first.decoded)
             else:
                 seed_ids = frozenset().union(*(part.seed_ids for part in parts))
-                found.append(_decode([part.body for part in parts], seed_ids, span))
+                bodies = [part.body for part in parts]
+                found.append(_decode(bodies, seed_ids, _around(self.wanted)))
         return found
 
     def outcome(self, *, has_samples: bool) -> Outcome:

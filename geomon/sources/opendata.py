@@ -2,12 +2,12 @@
 
 Where they lie was taken from what the data centres write about them:
 
-- SCEDC: https://scedc.caltech.edu/data/cloud.html, and the example key
-  ``CIWCS2_BHE___2016123.ms`` in https://github.com/SCEDC/tutorials
+- SCEDC: https://scedc.caltech.edu/data/cloud.html; an example key is in run_lambda.py of
+  https://github.com/SCEDC/tutorials
 - NCEDC: https://ncedc.org/db/cloud.html
 - EarthScope: https://www.earthscope.org/sponsored-open-data; one object holds all channels of a
   station for a day, of networks AK, II, IU, N4, PB, TA, UU and UW
-- GeoNet: https://github.com/GeoNet/data-tutorials, AWS Open Data
+- GeoNet: https://github.com/GeoNet/data-tutorials/tree/main/AWS_Open_Data
 """
 
 import hashlib
@@ -164,6 +164,8 @@ class OpenDataSource:
         for day in days:
             reading.read(wanted, day)
         decoded = reading.decoded()
+        if not days:
+            return reading.fetched(decoded)
         inside = span.intersection(TimeSpan(day_span(days[0]).start_ns, day_span(days[-1]).end_ns))
         beside = list(_days_beside(holes(decoded.segments, wanted, inside), inside))
         for seed_id, day in beside:
@@ -292,8 +294,9 @@ class _Reading:
 
 def _days(span: TimeSpan) -> list[date]:
     """Return the days a span is about: not those it merely touches."""
-    core = TimeSpan(span.start_ns + _EDGE_NS, span.end_ns - _EDGE_NS)
-    return (core if core.start_ns < core.end_ns else span).days()
+    if span.end_ns - span.start_ns <= 2 * _EDGE_NS:
+        return span.days()
+    return TimeSpan(span.start_ns + _EDGE_NS, span.end_ns - _EDGE_NS).days()
 
 
 def _days_beside(missing: Sequence[Gap], inside: TimeSpan) -> Iterator[tuple[SeedId, date]]:

@@ -185,10 +185,12 @@ def test_days_merely_touched_are_not_read(scedc, source):
     assert len(fetched.asked) == 1
 
 
-def test_a_short_span_is_cut_out_of_its_day(scedc, source):
+@pytest.mark.parametrize("seconds", [1, 60])
+def test_a_short_span_is_cut_out_of_its_day(scedc, source, seconds):
     truth = a_day(HHZ)
     scedc.put("continuous_waveforms/2024/2024_060/CISDD__HHZ___2024060.ms", truth)
-    span = TimeSpan(MIDNIGHT_NS + 3600 * NS_PER_S, MIDNIGHT_NS + 3660 * NS_PER_S)
+    start_ns = MIDNIGHT_NS + 3600 * NS_PER_S
+    span = TimeSpan(start_ns, start_ns + seconds * NS_PER_S)
     assert_holds(source.fetch([HHZ], span), truth.clipped(span))
 
 
@@ -257,6 +259,11 @@ def test_an_object_too_large_is_not_read(scedc, server, tmp_path):
     assert fetched.outcome == "too_large"
     assert fetched.n_bytes == 0
     assert "more than 0.1 MB" in fetched.problems[0]
+
+
+def test_asking_for_nothing_brings_nothing(source):
+    assert source.fetch([], DAY).outcome == "nodata"
+    assert source.fetch([HHZ], TimeSpan(MIDNIGHT_NS, MIDNIGHT_NS)).asked == ()
 
 
 def test_damage_in_a_file_is_a_hole(scedc, source):
