@@ -1,10 +1,12 @@
 """Write what a streaming source sends to the archive, and only then tell the source."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 
 from geomon.config import Config
 from geomon.errors import GeomonError
+from geomon.ids import SeedId, StreamId
 from geomon.services.reports import Progress, distinct, no_progress
 from geomon.services.workspace import workspace
 from geomon.sources.base import StreamingSource
@@ -27,6 +29,10 @@ class Drained:
         Samples the archive did not hold.
     changed : tuple of TimeSpan
         Where the archive now answers differently, all channels together.
+    days : tuple of (StreamId, date)
+        Sensors and days with new samples.
+    timing_quality : dict of SeedId to float
+        What the records say of their clock, percent; channels that say nothing are absent.
     problems : tuple of str
         One line for each thing that went wrong or is missing.
     failed : bool
@@ -37,6 +43,8 @@ class Drained:
     n_bytes: int = 0
     n_new_samples: int = 0
     changed: tuple[TimeSpan, ...] = ()
+    days: tuple[tuple[StreamId, date], ...] = ()
+    timing_quality: dict[SeedId, float] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     failed: bool = False
 
@@ -78,6 +86,8 @@ def drain(
     seed_ids = [s for s in inventory.seed_ids(span) if s.stream_id in streams]
     n_batches = n_bytes = n_new = 0
     changed: list[TimeSpan] = []
+    days: set[tuple[StreamId, date]] = set()
+    timing_quality: dict[SeedId, float] = {}
     problems: list[str] = []
     failed = False
     try:
@@ -85,12 +95,15 @@ def drain(
             fetched = batch.fetched
             problems += fetched.problems
             failed |= fetched.outcome not in _ANSWERED
+            timing_quality |= fetched.timing_quality
+            space.catalog.requests.note(fetched.asked)
             if fetched.segments:
                 reports = space.archive.write(fetched.segments, fetched.provenance)
                 n_batches += 1
                 n_bytes += fetched.n_bytes
                 n_new += sum(report.n_new_samples for report in reports)
                 changed += (part for report in reports for part in report.changed)
+                days |= {(r.stream_id, r.day) for r in reports if r.n_new_samples}
                 progress("stream", n_batches, n_batches)
             batch.commit()
     except GeomonError as error:
@@ -106,6 +119,8 @@ def drain(
         n_bytes=n_bytes,
         n_new_samples=n_new,
         changed=tuple(merged(changed)),
+        days=tuple(sorted(days)),
+        timing_quality=timing_quality,
         problems=distinct(problems),
         failed=failed,
     )

@@ -19,6 +19,7 @@ from geomon.sources.base import Batch, Fetched, Outcome, chosen, holes
 from geomon.sources.miniseed import Decoded
 from geomon.sources.seedlink_collect import Collection
 from geomon.sources.seedlink_packets import (
+    asked_of,
     content_of,
     decode_packets,
     sensors_by_station,
@@ -29,7 +30,7 @@ from geomon.sources.seedlink_state import StateFile
 from geomon.sources.stationfile import StationFile, read_station_file
 from geomon.stations import Stations
 from geomon.times import NS_PER_S, TimeSpan
-from geomon.waveforms import Provenance
+from geomon.waveforms import Asked, Provenance
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class _Answer:
     payloads: list[bytes] = field(default_factory=list)
     n_bytes: int = 0
     problems: dict[str, None] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
     outcome: Outcome = "nodata"
 
 
@@ -135,14 +137,14 @@ class SeedLinkSource:
         """
         wanted = sorted(set(seed_ids))
         answer = _Answer()
-        asked: list[str] = []
+        servers: list[str] = []
         decoded = decode_packets((), wanted, span)
         if not self._was_just_collected(wanted, span):
             for server in self.settings.servers:
                 missing = _missing(decoded, wanted, span)
                 if not missing:
                     break
-                asked.append(server)
+                servers.append(server)
                 decoded = self._ask_persistently(server, missing, wanted, span, answer)
         outcome = answer.outcome
         if outcome in ("data", "nodata"):
@@ -151,19 +153,19 @@ class SeedLinkSource:
             outcome = "truncated"
         if decoded.segments and not _missing(decoded, wanted, span):
             outcome = "data"
-        names = ",".join(str(seed_id) for seed_id in wanted)
         return Fetched(
             outcome=outcome,
             segments=decoded.segments,
             provenance=Provenance(
-                " ".join(f"seedlink:{server}" for server in asked) or "seedlink",
-                f"span {names} {span}",
+                " ".join(f"seedlink:{server}" for server in servers) or "seedlink",
+                _request(wanted, span),
                 sha256_of(answer.payloads),
             ),
             n_bytes=answer.n_bytes,
             problems=(*answer.problems, *decoded.problems),
             missing=holes(decoded.segments, wanted, span),
             unchecked=decoded.unchecked,
+            asked=tuple(answer.asked),
             timing_quality=decoded.timing_quality,
         )
 
@@ -187,12 +189,17 @@ class SeedLinkSource:
         for attempt in range(self.settings.max_attempts):
             if attempt:
                 time.sleep(min(self.settings.retry_wait_s * attempt, deadline - time.monotonic()))
+            begun_ns, n_before = time.time_ns(), len(answer.payloads)
             try:
                 with self._connections, Session(server, self.settings, deadline) as session:
                     answer.outcome = self._ask(session, missing, span, answer, deadline)
             except SessionFailed as failure:
                 answer.outcome = failure.outcome
                 answer.problems[str(failure)] = None
+            received = answer.payloads[n_before:]
+            answer.asked.append(
+                asked_of(server, _request(missing, span), begun_ns, answer.outcome, received)
+            )
             decoded = decode_packets(answer.payloads, wanted, span)
             missing = _missing(decoded, wanted, span)
             is_over = time.monotonic() >= deadline
@@ -253,3 +260,7 @@ class SeedLinkSource:
 def _missing(decoded: Decoded, wanted: Sequence[SeedId], span: TimeSpan) -> list[SeedId]:
     """Return the channels with a hole in `span`."""
     return sorted({hole.seed_id for hole in holes(decoded.segments, wanted, span)})
+
+
+def _request(seed_ids: Sequence[SeedId], span: TimeSpan) -> str:
+    return f"span {','.join(map(str, seed_ids))} {span}"

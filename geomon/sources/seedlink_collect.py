@@ -16,6 +16,7 @@ from geomon.errors import DataError, SourceUnavailable
 from geomon.ids import SeedId, StationId
 from geomon.sources.base import Batch, Fetched, Outcome
 from geomon.sources.seedlink_packets import (
+    asked_of,
     decode_packets,
     sensors_by_station,
     sha256_of,
@@ -25,7 +26,7 @@ from geomon.sources.seedlink_session import FromPacket, FromTime, Session, Sessi
 from geomon.sources.seedlink_state import Position, Progress, StateFile
 from geomon.sources.seedlink_transfer import Group, Received, Transfer
 from geomon.times import NS_PER_S, format_ns
-from geomon.waveforms import Provenance, Segment
+from geomon.waveforms import Asked, Provenance, Segment
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,8 @@ class Collection:
         self._lost: set[StationId] = set()
         self._asked_by_time: set[StationId] = set()
         self._problems: dict[str, None] = {}
+        self._asked: list[Asked] = []
+        self._begun_ns = time.time_ns()
         self._outcome: Outcome = "nodata"
         self._is_committed = True
         self._deadline = time.monotonic() + settings.deadline_s
@@ -85,10 +88,14 @@ class Collection:
             self._note(str(error))
             self._outcome = "network"
         if self._problems:
-            provenance = Provenance("seedlink", "collect", sha256_of(()))
-            yield Batch(
-                Fetched(self._outcome, (), provenance, problems=tuple(self._problems)), _nothing
+            fetched = Fetched(
+                self._outcome,
+                (),
+                Provenance("seedlink", "collect", sha256_of(())),
+                problems=tuple(self._problems),
+                asked=tuple(self._asked),
             )
+            yield Batch(fetched, _nothing)
 
     def _note(self, line: str) -> None:
         if line not in self._problems:
@@ -116,11 +123,13 @@ class Collection:
                 time.sleep(max(0.0, min(wait_s, self._deadline - time.monotonic())))
             if self._is_late():
                 return
+            self._begun_ns = time.time_ns()
             try:
                 refused = yield from self._from_server(server)
             except SessionFailed as failure:
                 self._note(str(failure))
                 self._outcome = failure.outcome
+                self._asked.append(asked_of(server, "packets", self._begun_ns, failure.outcome, ()))
                 if failure.outcome in ("auth", "rejected"):
                     return
             else:
@@ -247,18 +256,22 @@ class Collection:
                 ends_ns[segment.seed_id] = max(segment.end_ns, ends_ns.get(segment.seed_id, 0))
             self._note_missing(server, segment, before_ns)
         outcome: Outcome = "data" if decoded.segments else "nodata"
+        if decoded.is_damaged:
+            outcome = "truncated"
         names = ", ".join(str(station_id) for station_id in sorted(received.positions)[:3])
         n_more = len(received.positions) - 3
         packets = f"packets of {names}" + (f" and {n_more} more stations" if n_more > 0 else "")
         fetched = Fetched(
-            outcome="truncated" if decoded.is_damaged else outcome,
+            outcome=outcome,
             segments=decoded.segments,
             provenance=Provenance(f"seedlink:{server}", packets, sha256_of(received.payloads)),
             n_bytes=received.n_bytes,
             problems=decoded.problems,
             unchecked=decoded.unchecked,
+            asked=(asked_of(server, packets, self._begun_ns, outcome, received.payloads),),
             timing_quality=decoded.timing_quality,
         )
+        self._begun_ns = time.time_ns()
 
         def change(progress: Progress) -> None:
             progress.positions.setdefault(server, {}).update(received.positions)

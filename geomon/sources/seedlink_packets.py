@@ -10,10 +10,12 @@ import pymseed
 
 from geomon.errors import DataError
 from geomon.ids import SeedId, StationId
+from geomon.sources.base import Outcome
 from geomon.sources.miniseed import Decoded, decode
 from geomon.sources.seedlink_session import Packet
 from geomon.sources.seedlink_state import Position
 from geomon.times import NS_PER_S, TimeSpan
+from geomon.waveforms import Asked
 
 FUTURE_NS = 5 * NS_PER_S
 _V3_MODULUS = 1 << 24
@@ -96,6 +98,21 @@ def decode_packets(
     if len({seed_id.station_id for seed_id in decoded.future}) > 1:
         decoded = decode(body, allowed=allowed, span=span)
     return decoded
+
+
+def asked_of(
+    server: str, request: str, begun_ns: int, outcome: Outcome, payloads: Sequence[bytes]
+) -> Asked:
+    """Return the entry in the books about one request that ends now."""
+    return Asked(
+        url=f"seedlink://{server}",
+        request=request,
+        asked_ns=begun_ns,
+        took_s=max(0, time.time_ns() - begun_ns) / NS_PER_S,
+        outcome=outcome,
+        n_bytes=sum(map(len, payloads)),
+        sha256=sha256_of(payloads) if payloads else "",
+    )
 
 
 def sha256_of(payloads: Iterable[bytes]) -> str:

@@ -113,6 +113,9 @@ def test_all_is_collected_once_and_then_only_what_is_new(server, source, archive
     server.feed(until(300))
     first = collect_into(archive, source)
     assert [f.outcome for f in first] == ["data"]
+    [asked] = first[0].asked
+    assert (asked.url, asked.outcome) == (f"seedlink://{server.address}", "data")
+    assert (asked.n_bytes, asked.sha256) == (first[0].n_bytes, first[0].provenance.sha256)
     assert problems(first) == ""
     assert_archived(archive, until(300))
     assert collect_into(archive, source) == []
@@ -368,6 +371,7 @@ MENDED: dict[str, Callable[[Wire, Iterator[Stored]], None]] = {
 }
 
 
+@pytest.mark.parametrize("server", ["v3", "v4-shared"], indirect=True)
 @pytest.mark.parametrize("fault", MENDED.values(), ids=MENDED.keys())
 def test_a_fault_that_strikes_once_costs_nothing(server, source, archive, fault) -> None:
     server.feed(RECORDINGS.values())
@@ -389,6 +393,7 @@ LASTING = {
 }
 
 
+@pytest.mark.parametrize("server", ["v3-shared", "v4"], indirect=True)
 @pytest.mark.parametrize(("fault", "outcome"), LASTING.values(), ids=LASTING.keys())
 def test_a_fault_that_lasts_is_a_typed_outcome(server, source, archive, fault, outcome) -> None:
     server.feed(RECORDINGS.values())
@@ -556,6 +561,8 @@ def test_a_connection_lost_in_a_span_is_made_again(server, source) -> None:
     server.script = [reset_mid_packet, closed_between_packets]
     fetched = source.fetch(CHANNELS, SPAN)
     assert (fetched.outcome, fetched.missing) == ("data", ())
+    assert [asked.outcome for asked in fetched.asked][-1] == "data"
+    assert len(fetched.asked) in (2, 3)
 
 
 def test_a_span_too_large_is_cut(server, network, tmp_path) -> None:
