@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from geomon.caches import cache_folder
 from geomon.config import Config
 from geomon.errors import GeomonError
 from geomon.events import Event, Pick
@@ -99,8 +99,7 @@ def _table_folder(config: Config) -> Path:
     """Return where travel times are kept: in the archive's folder, or the user's for S3."""
     if "://" not in config.archive.url:
         return Path(config.archive.url) / ".travel_times"
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(caches) / "geomon" / "travel_times"
+    return cache_folder("travel_times")
 
 
 @lru_cache(maxsize=4)

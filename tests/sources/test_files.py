@@ -7,10 +7,19 @@ import pytest
 
 from geomon import config
 from geomon.errors import ConfigError
+from geomon.sources import fileindex
 from geomon.sources.files import FilesSource
 from geomon.sources.miniseed import encode
 from geomon.times import NS_PER_S, TimeSpan
+from geomon.waveforms import Segment
 from tests.sources.conftest import CHANNELS, PB01, PB02, RECORDINGS, SPAN, START_NS
+
+
+@pytest.fixture(autouse=True)
+def caches(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("caches")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder
 
 
 def source_of(folder, network) -> FilesSource:
@@ -81,3 +90,51 @@ def test_without_a_station_file_the_error_says_what_to_do(tmp_path, network):
         source_of(tmp_path, bare)
     with pytest.raises(ConfigError, match="does not exist"):
         source_of(tmp_path / "absent", network)
+
+
+def test_what_was_scanned_is_remembered(recordings_folder, network, monkeypatch):
+    before = source_of(recordings_folder, network).spans()
+    monkeypatch.setattr(fileindex, "_scan_file", None)
+    source = source_of(recordings_folder, network)
+    assert source.spans() == before
+    assert source.fetch(CHANNELS, SPAN).missing == ()
+
+
+def test_a_damaged_index_or_no_place_for_one_means_scanning_again(
+    recordings_folder, network, caches, monkeypatch
+):
+    before = source_of(recordings_folder, network).spans()
+    [index] = caches.glob("geomon/files/*.sqlite")
+    index.write_bytes(b"no database at all" * 1000)
+    assert source_of(recordings_folder, network).spans() == before
+    (caches / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(caches / "file"))
+    assert source_of(recordings_folder, network).spans() == before
+
+
+def test_changed_and_removed_files_are_noticed(tmp_path, network):
+    path = tmp_path / "growing"
+    path.write_bytes(encode([RECORDINGS[PB02]]))
+    source = source_of(tmp_path, network)
+    assert list(source.spans()) == [PB02]
+    path.write_bytes(encode([RECORDINGS[PB01[0]]]))
+    assert list(source.spans()) == [PB01[0]]
+    path.unlink()
+    assert source.spans() == {}
+
+
+def test_an_sds_archive_is_read_whatever_its_files_are_called(tmp_path, network):
+    """Files of a day hold records that begin before midnight; both versions may be mixed."""
+    segment = RECORDINGS[PB02]
+    year = tmp_path / "2014" / PB02.network / PB02.station / f"{PB02.channel}.D"
+    year.mkdir(parents=True)
+    half = segment.samples.size // 2
+    parts = [
+        Segment(PB02, segment.start_ns, segment.sampling_rate_hz, segment.samples[:half]),
+        Segment(PB02, segment.time_ns(half), segment.sampling_rate_hz, segment.samples[half:]),
+    ]
+    for number, part in enumerate(parts):
+        content = encode([part], format_version=2 + number, record_length=512)
+        (year / f"CX.PB02..BHZ.D.2014.{121 + number}").write_bytes(content)
+    [found] = source_of(tmp_path, network).fetch([PB02], SPAN).segments
+    np.testing.assert_array_equal(found.samples, segment.samples)
