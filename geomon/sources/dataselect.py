@@ -192,7 +192,7 @@ class Gathering:
         for line in decoded.problems:
             self._note(line)
         is_sound = not decoded.is_damaged
-        if has_doubtful(body, decoded.unchecked):
+        if decoded.unchecked and has_doubtful(body, decoded.unchecked):
             body, is_agreed = self._compared(centre, body, decoded.unchecked, pending)
             is_sound &= is_agreed
             if body is not answer.body:

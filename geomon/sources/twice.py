@@ -9,8 +9,11 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from geomon.ids import SeedId
-from geomon.sources.records import Buffer, scan
+from geomon.sources.records import Buffer, Scan, scan
 
 _SEQUENCE_BYTES = 8  # of a miniSEED 2 record: its place in its file, not part of the data
 
@@ -70,7 +73,8 @@ def agreed(copies: Sequence[Buffer], channels: Collection[SeedId]) -> Agreed:
 
 def has_doubtful(copy: Buffer, channels: Collection[SeedId]) -> bool:
     """Tell whether records of `channels` carry no checksum, and so have to arrive twice."""
-    return not scan(copy, allowed=channels).records["has_checksum"].all()
+    found = scan(copy)
+    return not found.records["has_checksum"][_is_of(found, channels)].all()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +88,17 @@ class _Record:
 def _records(copy: Buffer, channels: Collection[SeedId]) -> dict[bytes, _Record]:
     """Return the records of some channels by what makes them the same."""
     view = memoryview(copy)
-    found = scan(copy, allowed=channels)
+    found = scan(copy)
     records: dict[bytes, _Record] = {}
-    for at in found.records:
+    for at in found.records[_is_of(found, channels)]:
         offset, length = int(at["offset"]), int(at["length"])
         content = bytes(view[offset : offset + length])
         records[content[_SEQUENCE_BYTES:]] = _Record(
             found.seed_ids[at["channel"]], offset, content, not at["has_checksum"]
         )
     return records
+
+
+def _is_of(found: Scan, channels: Collection[SeedId]) -> NDArray[np.bool_]:
+    of_channel = np.array([seed_id in channels for seed_id in found.seed_ids], np.bool_)
+    return of_channel[found.records["channel"]]
