@@ -21,6 +21,7 @@ ROOT_METADATA = group_metadata({"geomon_archive": FORMAT})
 
 _METADATA = "zarr.json"
 _ASIDE = ".damaged"
+_ARRAY_DEPTH = 4  # NET/STA/LOC.BI@RATE/YEAR
 _STRANGER = "not part of the archive"
 
 
@@ -98,10 +99,17 @@ def set_aside(store: ObjectStore, key: str) -> SetAside | None:
     if content is None:
         return None
     stream_id, spans = _lost(store, key)
-    kept_as = f"{_ASIDE}/{key}.{sha256(content).hexdigest()[:12]}"
+    kept_as = _hidden(key, sha256(content).hexdigest()[:12])
     if not store.move(key, kept_as):
         return None
     return SetAside(key, kept_as, stream_id, spans)
+
+
+def _hidden(key: str, mark: str) -> str:
+    """Name an object set aside: within its array's folder, where Zarr does not look around."""
+    parts = key.split("/")
+    home = parts[:_ARRAY_DEPTH] if len(parts) > _ARRAY_DEPTH else []
+    return "/".join([*home, _ASIDE, *parts[len(home) :]]) + f".{mark}"
 
 
 def _lost(store: ObjectStore, key: str) -> tuple[StreamId | None, tuple[TimeSpan, ...]]:

@@ -8,7 +8,7 @@ One Zarr v3 array holds one sensor at one sampling rate for one calendar year::
 Hidden beside them, and of no meaning to Zarr::
 
     NET/STA/LOC.BI@RATE/YEAR/.index         what each day covers, see `geomon.stores.index`
-    .damaged/…                              objects set aside, see `geomon.stores.checking`
+    NET/STA/LOC.BI@RATE/YEAR/.damaged/…     objects set aside, see `geomon.stores.checking`
 
 An empty location is written ``_``. The first dimension has three rows; which component letter
 uses which is fixed (`ROWS`). The second has the same number of positions for every day, so that

@@ -1,6 +1,5 @@
 """The archive gives back what it was given: samples, times, gaps; in any order, at any cut."""
 
-import random
 import resource
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -8,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from geomon.errors import StoreError, WaveformError
 from geomon.ids import SeedId, StreamId
@@ -29,7 +26,7 @@ from tests.stores.archives import (
     segment,
     timed,
 )
-from tests.stores.contents import digest, examples
+from tests.stores.contents import digest
 
 
 def test_three_components_come_back_exactly(archive: Archive) -> None:
@@ -246,81 +243,6 @@ class TestOverlaps:
         [found] = archive.read_stream(HH, SPAN).segments
         np.testing.assert_array_equal(found.samples, long.samples)
         assert timed(archive.overflow(HH, SPAN)) == timed([short])
-
-
-values = st.integers(0, 3)
-
-
-@st.composite
-def records(draw: st.DrawFn) -> list[Segment]:
-    """Any records: two rates, several phases, overlaps with same and other samples, midnight."""
-    base = {c: counts(400, seed) for seed, c in enumerate("ZN")}
-    found = []
-    for _ in range(draw(st.integers(1, 6))):
-        component = draw(st.sampled_from("ZZN"))
-        first = draw(st.integers(0, 300))
-        size = draw(st.integers(1, 80))
-        samples = base[component][first : first + size].copy()
-        if draw(values) == 0:
-            samples[draw(st.integers(0, samples.size - 1)) :] += 5
-        phase = draw(st.sampled_from([0, 0, 0, 1, 3_000_000, -4_999_999]))
-        rate = draw(st.sampled_from([100.0, 100.0, 40.0]))
-        start = 86_398 * NS_PER_S + round(first * NS_PER_S / rate) + phase
-        found.append(segment(0, samples, component=component, rate=rate, ns=start))
-    return found
-
-
-@given(records(), st.data())
-@examples(20)
-def test_any_records_in_any_order_cut_anyhow_twice_end_in_the_same_bytes(
-    new_archive: Callable[[], Archive], given_: list[Segment], data: st.DataObject
-) -> None:
-    """Each record has a request of its own, as if each had been fetched alone."""
-    requests = [Provenance("files", f"{k % 3}", "0" * 64) for k in range(len(given_))]
-    one = new_archive()
-    for whole, request in zip(given_, requests, strict=True):
-        one.write([whole], request)
-    pieces = []
-    for whole, request in zip(given_, requests, strict=True):
-        at = sorted(data.draw(st.sets(st.integers(1, whole.samples.size), max_size=3)))
-        pieces += [(piece, request) for piece in cut(whole, *at)]
-    pieces += pieces[: data.draw(st.integers(0, 3))]
-    two = new_archive()
-    for piece, request in data.draw(st.permutations(pieces)):
-        two.write([piece], request)
-    assert digest(one) == digest(two)
-    seen = one.read_stream(HH, ALL)
-    kept = [*seen.segments, *one.overflow(HH, ALL)]
-    assert {(s.seed_id, t, v) for s in given_ for (_, t), v in timed([s]).items()} == {
-        (s.seed_id, t, v) for s in kept for (_, t), v in timed([s]).items()
-    }
-    assert one.verify() == ()
-
-
-@given(
-    st.sampled_from([30.0, 99.97, 250 / 3, 60.0]),
-    st.sets(st.integers(1, 2999), max_size=6),
-    st.randoms(use_true_random=False),
-    st.integers(0, 10**9),
-)
-@examples(8)
-def test_pieces_at_rates_without_whole_intervals_join_again(
-    new_archive: Callable[[], Archive],
-    rate: float,
-    at: set[int],
-    rng: random.Random,
-    ns: int,
-) -> None:
-    whole = segment(50, counts(3000), rate=rate, ns=ns)
-    one = new_archive()
-    one.write([whole], FIRST)
-    pieces = cut(whole, *sorted(at))
-    rng.shuffle(pieces)
-    two = new_archive()
-    for piece in pieces:
-        two.write([piece], FIRST)
-    assert digest(one) == digest(two)
-    assert timed(two.read_stream(HH, ALL).segments) == timed([whole])
 
 
 def test_late_data_reports_where_a_reader_sees_a_change(archive: Archive) -> None:

@@ -1,6 +1,8 @@
 """Exported miniSEED says what the archive holds, or the export fails."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import obspy
@@ -10,6 +12,7 @@ from geomon.errors import WaveformError
 from geomon.ids import SeedId
 from geomon.sources.miniseed import decode
 from geomon.stores.archive import Archive
+from geomon.stores.miniseed import records_of
 from geomon.times import NS_PER_S, TimeSpan
 from geomon.waveforms import Segment
 from tests.stores.archives import ALL, DAY, FIRST, HH, counts, same, segment
@@ -74,3 +77,30 @@ def test_what_a_format_cannot_hold_is_refused(archive: Archive, tmp_path: Path) 
     assert file.read_bytes() == b"before"
     assert archive.export([HH], TimeSpan(0, 10), file) == 0
     assert file.read_bytes() == b""
+
+
+def test_an_export_holds_few_samples_at_a_time(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is cut at any time, also within a record and around midnight; nothing is lost there."""
+    given = [
+        segment(86_000, counts(90_000), ns=7),
+        segment(86_350, 9000, component="N", rate=99.97),
+    ]
+    archive.write(given, FIRST)
+    sizes = []
+
+    def watched(one: Segment, version: Literal[2, 3]) -> Iterator[bytes]:
+        sizes.append(one.samples.size)
+        return records_of(one, version)
+
+    monkeypatch.setattr("geomon.stores.archive.records_of", watched)
+    monkeypatch.setattr("geomon.stores.archive._EXPORT_SAMPLES", 100_000)
+    n_samples = archive.export([HH], given[0].span.padded(9), tmp_path / "all.mseed")
+    assert n_samples == sum(sizes) == 99_000
+    assert len(sizes) > 8
+    assert max(sizes) < 20_000
+    found = decode((tmp_path / "all.mseed").read_bytes()).segments
+    for whole in given:
+        samples = [s.samples for s in found if s.seed_id == whole.seed_id]
+        np.testing.assert_array_equal(np.concatenate(samples), whole.samples)
