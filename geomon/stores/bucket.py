@@ -35,6 +35,7 @@ _SMALL_HOLE = 131_072  # bytes fetched needlessly rather than in another request
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _ENDPOINT_NAMES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _CONFLICT = 409
+_INSTANCE_ROLE = "/latest/api/token"  # asked for credentials where the environment has none
 _STATUS = re.compile(r"status code: (\d{3})")
 
 
@@ -367,6 +368,10 @@ class Bucket:
             return error
         if "NoSuchBucket" in str(error):
             return StoreError(f"{self.url}: no such bucket; make it first")
+        if _INSTANCE_ROLE in text:
+            return StoreError(
+                f"{self.url}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
         if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
             return StoreError(
                 f"{where}: not allowed; check AWS_ACCESS_KEY_ID and the bucket's rules"

@@ -186,20 +186,6 @@ def test_lazy_arrays_compute_in_workers(bucket_url: str) -> None:
     np.testing.assert_array_equal(samples[0, 1000:21_000].compute(), counts(20_000, 1))
 
 
-def test_xarray_and_zarr_read_a_bucket(bucket_url: str) -> None:
-    import zarr
-    from obstore.store import S3Store
-
-    archive = Archive.open(bucket_url)
-    archive.write([segment(600, counts(10_000, k), component=c) for k, c in enumerate("ZN")], FIRST)
-    store = S3Store("waves", prefix=bucket_url[11:], client_options={"allow_http": True})
-    group = zarr.open_group(zarr.storage.ObjectStore(store, read_only=True), mode="r")
-    array = group["CX/PB01/_.HH@100/2024"]
-    first = 59 * 8_640_000 + 60_000
-    for row in (0, 1):
-        np.testing.assert_array_equal(array[row, first : first + 10_000], counts(10_000, row))
-
-
 class TestSettings:
     def test_plain_http_is_for_this_machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://s3.example.org")

@@ -64,18 +64,6 @@ def test_floats_have_sibling_arrays(archive: Archive) -> None:
     assert np.isnan(array[0, start + 7000])
 
 
-def test_xarray_opens_a_series(archive: Archive) -> None:
-    xarray = pytest.importorskip("xarray")
-    archive.write([segment(0, 1000), segment(366 * 86_400, 1000)], FIRST)
-    dataset = xarray.open_zarr(
-        Path(archive.url) / "CX/PB01/_.HH@100", consolidated=False, chunks=None
-    )
-    assert set(dataset.data_vars) == {"2024", "2025"}
-    assert dataset["2024"].dims == ("component", "time")
-    found = dataset["2024"].isel(component=0, time=slice(FEBRUARY_29, FEBRUARY_29 + 1000))
-    np.testing.assert_array_equal(found.to_numpy(), counts(1000))
-
-
 @pytest.mark.parametrize(
     "samples",
     [
