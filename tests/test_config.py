@@ -79,6 +79,21 @@ def test_relative_paths_resolve_from_the_config_file(tmp_path: Path) -> None:
             "archive.url = 'gs://bucket': write the path of a folder, or s3://bucket/prefix",
         ),
         ("network", {}, "network.name is missing"),
+        (
+            "source",
+            {"kind": "fdsn", "urls": ["X"], "limits": {"x.org": {"max_conections": 2}}},
+            "in source.limits.x.org, 'max_conections' is not a key; did you mean 'max_connections'",
+        ),
+        (
+            "source",
+            {"kind": "fdsn", "urls": ["X"], "auth": "basic"},
+            "source.auth = 'basic': input should be 'none', 'password', 'token' or 'eida'",
+        ),
+        (
+            "source",
+            {"kind": "opendata", "centre": "GEOFON"},
+            "source.centre = 'GEOFON': input should be 'SCEDC', 'NCEDC', 'EARTHSCOPE' or 'GEONET'",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(

@@ -100,5 +100,5 @@ def _records(copy: Buffer, channels: Collection[SeedId]) -> dict[bytes, _Record]
 
 
 def _is_of(found: Scan, channels: Collection[SeedId]) -> NDArray[np.bool_]:
-    of_channel = np.array([seed_id in channels for seed_id in found.seed_ids], np.bool_)
-    return of_channel[found.records["channel"]]
+    wanted = [at for at, seed_id in enumerate(found.seed_ids) if seed_id in channels]
+    return np.isin(found.records["channel"], wanted)
