@@ -12,7 +12,7 @@ from geomon.cli.configuration import config_app, doctor
 from geomon.cli.models import model_app
 from geomon.cli.processing import coverage, demo, ingest, locate, pick, run, watch
 from geomon.cli.serving import serve, up
-from geomon.cli.waveforms import archive_app
+from geomon.cli.waveforms import archive_app, quality
 from geomon.errors import ConfigError, DataError, GeomonError
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From continuous seismic waveforms to an earthquake catalogue people can trust.",
 )
-for command in (demo, doctor, ingest, pick, locate, run, watch, coverage, up, serve):
+for command in (demo, doctor, ingest, pick, locate, run, watch, coverage, quality, up, serve):
     app.command()(command)
 app.add_typer(backfill_app, name="backfill")
 app.add_typer(catalog_app, name="catalog")

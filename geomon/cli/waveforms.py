@@ -16,7 +16,9 @@ from geomon.cli.common import (
     load,
     patterns,
     print_json,
+    progress_bars,
     span_of,
+    tell_problems,
 )
 from geomon.errors import DataError
 
@@ -85,3 +87,27 @@ def export(
         print_json({"file": str(output), "n_samples": n_samples, "n_streams": len(streams)})
     else:
         print(f"wrote {n_samples} samples of {len(streams)} sensors to {output}")
+
+
+def quality(
+    start: StartOption,
+    end: EndOption,
+    stations: StationsOption = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell how good each channel's record of each day is: gaps, flat spans, spikes, noise."""
+    from geomon.services.quality import assess_days, table
+    from geomon.services.quality import quality as look
+
+    network, span, wanted = load(config), span_of(start, end), patterns(stations)
+    with progress_bars() as progress:
+        report = assess_days(network, span, stations=wanted, progress=progress)
+    rows = look(network, span, stations=wanted)
+    if as_json:
+        print_json([row.as_dict() for row in rows])
+    else:
+        print(table(rows))
+    tell_problems(report)
+    if report.n_failed:
+        raise typer.Exit(1)

@@ -1,6 +1,7 @@
 """Fetch what the archive does not hold yet, and keep it."""
 
 import logging
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,8 +25,11 @@ logger = logging.getLogger(__name__)
 
 _MARGIN_S = 1.0
 """Asked for beyond a hole: sample times that jitter across its ends must not lose a sample."""
-_MAX_SAMPLES = 27_000_000
-"""In one request, so that memory is bounded: a day of three components at 100 Hz."""
+_MAX_SAMPLES = 9_000_000
+"""In one request, so that memory is bounded: a channel-day at 100 Hz, or a third of three."""
+_ASSESSING = threading.Lock()
+"""Whole days are looked at one after the other, however many are fetched at once."""
+_USUAL_HZ = 100.0
 _ANSWERED = frozenset({"data", "nodata"})
 _FETCH_WORKERS = 3
 
@@ -243,7 +247,7 @@ def _keep(space: Workspace, fetched: Fetched) -> int:
 def _longest_ns(space: Workspace, seed_ids: Sequence[SeedId], hole: TimeSpan) -> int:
     """Return how much of a hole may be asked for at once."""
     channels = (space.stations().channel(seed_id, hole.start_ns) for seed_id in seed_ids)
-    rates = [channel.sampling_rate_hz or 0.0 for channel in channels if channel is not None]
+    rates = [(channel and channel.sampling_rate_hz) or _USUAL_HZ for channel in channels]
     seconds = _MAX_SAMPLES / max(sum(rates), 1.0)
     return max(60, int(seconds)) * NS_PER_S
 
@@ -265,4 +269,5 @@ def _assess(config: Config, unit: _Unit, timing_quality: Mapping[SeedId, float])
     for stream in unit.streams:
         for day in unit.span.days():
             told = {key: value for key, value in timing_quality.items() if key.stream_id == stream}
-            assess(config, stream, day, timing_quality=told)
+            with _ASSESSING:
+                assess(config, stream, day, timing_quality=told)
