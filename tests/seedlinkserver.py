@@ -22,7 +22,7 @@ from typing import Self
 
 import pymseed
 
-from geomon.sources.miniseed import encode
+from geomon.miniseed import encode
 from geomon.times import parse_time, to_ns
 from geomon.waveforms import Segment
 

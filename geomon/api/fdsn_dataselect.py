@@ -18,8 +18,8 @@ from geomon.api.selection import (
 )
 from geomon.errors import StationMetadataError
 from geomon.ids import SeedId
+from geomon.miniseed import encode
 from geomon.services.workspace import Workspace
-from geomon.sources.miniseed import encode
 from geomon.stations import Stations
 from geomon.times import NS_PER_DAY, TimeSpan, day_span, merged
 from geomon.waveforms import Segment

@@ -1,4 +1,4 @@
-"""miniSEED bytes to exact segments and back, salvaging around damage.
+"""miniSEED bytes to exact segments, salvaging around damage.
 
 Records are joined into one segment only while each starts where the one before ends, to within the
 resolution of its header; a clock that steps or drifts farther begins a new segment. libmseed's
@@ -10,13 +10,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pymseed
 from numpy.typing import NDArray
 
-from geomon.errors import WaveformError
 from geomon.ids import SeedId
 from geomon.sources.records import (
     NOT_DAMAGE,
@@ -483,59 +482,3 @@ def _finite_parts(segment: Segment, masked: list[Gap]) -> list[Segment]:
         else:
             masked.append(Gap(segment.seed_id, TimeSpan(start_ns, segment.time_ns(int(last)))))
     return parts
-
-
-def encode(
-    segments: Iterable[Segment],
-    *,
-    format_version: Literal[2, 3] = 3,
-    record_length: int = 4096,
-) -> bytes:
-    """Write segments as miniSEED.
-
-    Integers are packed as Steim 2, or as plain 32-bit integers where a step is too large for it;
-    32- and 64-bit floats as they are. miniSEED 3 keeps nanoseconds and carries checksums;
-    miniSEED 2 rounds times to the microsecond.
-
-    Raises
-    ------
-    WaveformError
-        If samples have another type, or a code is too long for miniSEED 2.
-    """
-    return b"".join(_encode_one(segment, format_version, record_length) for segment in segments)
-
-
-def _encode_one(segment: Segment, format_version: int, record_length: int) -> bytes:
-    kinds = {
-        "int32": ("i", (pymseed.DataEncoding.STEIM2, pymseed.DataEncoding.INT32)),
-        "float32": ("f", (pymseed.DataEncoding.FLOAT32,)),
-        "float64": ("d", (pymseed.DataEncoding.FLOAT64,)),
-    }
-    if str(segment.samples.dtype) not in kinds:
-        msg = f"{segment.seed_id}: {segment.samples.dtype} samples do not fit into miniSEED"
-        raise WaveformError(msg)
-    sample_type, encodings = kinds[str(segment.samples.dtype)]
-    codes = segment.seed_id
-    source_id = pymseed.nslc2sourceid(codes.network, codes.station, codes.location, codes.channel)
-    problem = ""
-    for encoding in encodings:
-        try:
-            with pymseed.MS3TraceList() as traces:
-                traces.add_data(
-                    source_id,
-                    np.ascontiguousarray(segment.samples),
-                    sample_type,
-                    segment.sampling_rate_hz,
-                    starttime=segment.start_ns,
-                )
-                return b"".join(
-                    traces.generate(
-                        max_record_length=record_length,
-                        encoding=encoding,
-                        format_version=format_version,
-                    )
-                )
-        except pymseed.PymseedError as error:
-            problem = " ".join(str(error).split())
-    msg = f"{segment.seed_id}: cannot be written as miniSEED {format_version}: {problem}"
-    raise WaveformError(msg)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from geomon.config import Network
 from geomon.config import SimulatedSource as Settings
 from geomon.ids import SeedId
+from geomon.miniseed import encode
 from geomon.sources.base import Fetched, chosen, holes
-from geomon.sources.miniseed import decode, encode
+from geomon.sources.miniseed import decode
 from geomon.stations import Stations
 from geomon.synthesis.network import Scenario
 from geomon.times import TimeSpan

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from geomon.errors import DataError
 from geomon.ids import SeedId
-from geomon.sources.miniseed import encode
+from geomon.miniseed import encode
 from geomon.sources.stationxml import write_stationxml
 from geomon.stations import Channel, Stations
 from geomon.synthesis.network import Scenario

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from geomon.errors import StoreError
 from geomon.ids import SeedId, StreamId
+from geomon.miniseed import exact_records
 from geomon.stores.availability import SeriesInfo, coverage, describe
 from geomon.stores.bucket import Bucket
 from geomon.stores.checking import ROOT_METADATA, Finding, SetAside, findings, set_aside
@@ -23,7 +24,6 @@ from geomon.stores.folder import Folder
 from geomon.stores.layout import FORMAT, Series
 from geomon.stores.lazy import LazyStream, lazy_stream
 from geomon.stores.listing import all_series, days_in, days_of, opened, series_of
-from geomon.stores.miniseed import records_of
 from geomon.stores.objects import ObjectStore, StoredObject, read_steadily
 from geomon.stores.reading import fingerprints, hidden_segments, read_segments, rejoined
 from geomon.stores.shard import DayObject
@@ -385,7 +385,7 @@ class Archive:
         try:
             with partial.open("wb") as out:
                 for segment in self._in_pieces(sorted(set(ids), key=str), span):
-                    for record in records_of(segment, format_version):
+                    for record in exact_records(segment, format_version):
                         out.write(record)
                     n_samples += segment.samples.size
             partial.replace(file)

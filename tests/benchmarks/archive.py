@@ -22,7 +22,8 @@ import zarr
 from obspy import UTCDateTime
 
 from geomon.ids import SeedId, StreamId
-from geomon.sources.miniseed import decode, encode
+from geomon.miniseed import encode
+from geomon.sources.miniseed import decode
 from geomon.stores.archive import Archive
 from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, parse_time
 from geomon.waveforms import Provenance, Segment

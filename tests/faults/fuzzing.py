@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geomon.ids import SeedId
-from geomon.sources.miniseed import Decoded, decode, encode
+from geomon.miniseed import encode
+from geomon.sources.miniseed import Decoded, decode
 from geomon.times import NS_PER_S, TimeSpan, parse_time
 from geomon.waveforms import Segment
 

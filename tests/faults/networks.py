@@ -7,8 +7,8 @@ import numpy as np
 
 from geomon.config import Config
 from geomon.ids import SeedId
+from geomon.miniseed import encode
 from geomon.services.workspace import workspace
-from geomon.sources.miniseed import encode
 from geomon.stores.archive import Archive
 from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan
 from geomon.waveforms import Segment

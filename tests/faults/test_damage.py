@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from geomon.miniseed import encode
 from geomon.services.ingest import ingest
 from geomon.services.workspace import workspace
-from geomon.sources.miniseed import encode
 from geomon.times import NS_PER_S, TimeSpan, parse_time
 from geomon.waveforms import Segment
 from tests import faultproxy as f

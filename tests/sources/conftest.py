@@ -8,7 +8,7 @@ import pytest
 
 from geomon.config import FdsnSource, Network
 from geomon.ids import SeedId
-from geomon.sources.miniseed import encode
+from geomon.miniseed import encode
 from geomon.times import NS_PER_S, TimeSpan, parse_time
 from geomon.waveforms import Segment
 from tests.servers import dataselect_server

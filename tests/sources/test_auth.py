@@ -13,9 +13,9 @@ from werkzeug import Request, Response
 
 from geomon.config import Network
 from geomon.errors import ConfigError
+from geomon.miniseed import encode
 from geomon.sources.credentials import Bearer, Digest, Eida, Login, logins
 from geomon.sources.fdsn import FdsnSource
-from geomon.sources.miniseed import encode
 from tests.servers import free_port
 from tests.sources.conftest import PB01, RECORDINGS, SPAN, quick
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from geomon.ids import SeedId
+from geomon.miniseed import encode
 from geomon.sources.base import Fetched
 from geomon.sources.fdsn import FdsnSource
-from geomon.sources.miniseed import encode
 from geomon.times import NS_PER_S, TimeSpan
 from geomon.waveforms import Segment
 from tests import faultproxy as f

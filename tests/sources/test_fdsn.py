@@ -9,9 +9,9 @@ import pytest
 
 from geomon.errors import ConfigError, SourceUnavailable
 from geomon.ids import SeedId
+from geomon.miniseed import encode
 from geomon.sources.base import WaveformSource
 from geomon.sources.fdsn import FdsnSource
-from geomon.sources.miniseed import encode
 from geomon.times import NS_PER_S, TimeSpan
 from geomon.waveforms import Segment
 from tests.faultproxy import Exchange, FaultProxy, honest

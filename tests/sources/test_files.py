@@ -7,9 +7,9 @@ import pytest
 
 from geomon import config
 from geomon.errors import ConfigError
+from geomon.miniseed import encode
 from geomon.sources import fileindex
 from geomon.sources.files import FilesSource
-from geomon.sources.miniseed import encode
 from geomon.times import NS_PER_S, TimeSpan
 from geomon.waveforms import Segment
 from tests.sources.conftest import CHANNELS, PB01, PB02, RECORDINGS, SPAN, START_NS

@@ -9,11 +9,11 @@ import pytest
 from geomon.config import FdsnSource as Settings
 from geomon.config import HostLimits
 from geomon.ids import SeedId
+from geomon.miniseed import encode
 from geomon.sources import dataselect as dataselect_module
 from geomon.sources.dataselect import bounded
 from geomon.sources.fdsn import FdsnSource
 from geomon.sources.hosts import rules_of
-from geomon.sources.miniseed import encode
 from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan
 from geomon.waveforms import Gap
 from tests.faultproxy import FaultProxy, status

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from geomon.errors import WaveformError
 from geomon.ids import SeedId
+from geomon.miniseed import encode
 from geomon.sources import records
-from geomon.sources.miniseed import Decoded, decode, encode
+from geomon.sources.miniseed import Decoded, decode
 from geomon.sources.records import scan
 from geomon.times import NS_PER_S, TimeSpan, parse_time
 from geomon.waveforms import Segment

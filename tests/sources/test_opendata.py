@@ -11,9 +11,9 @@ import pytest
 from geomon.config import Config, Network, OpenDataSource
 from geomon.errors import ConfigError
 from geomon.ids import SeedId
+from geomon.miniseed import encode
 from geomon.sources import opendata
 from geomon.sources.base import Fetched, WaveformSource
-from geomon.sources.miniseed import encode
 from geomon.sources.opendata import LAYOUTS
 from geomon.sources.opening import open_source
 from geomon.sources.stationxml import write_stationxml

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from geomon.miniseed import encode
 from geomon.sources.fdsn import FdsnSource
-from geomon.sources.miniseed import encode
 from geomon.sources.twice import agreed
 from geomon.times import TimeSpan
 from geomon.waveforms import Segment

@@ -10,9 +10,9 @@ import pytest
 
 from geomon.errors import WaveformError
 from geomon.ids import SeedId
+from geomon.miniseed import exact_records
 from geomon.sources.miniseed import decode
 from geomon.stores.archive import Archive
-from geomon.stores.miniseed import records_of
 from geomon.times import NS_PER_S, TimeSpan
 from geomon.waveforms import Segment
 from tests.stores.archives import ALL, DAY, FIRST, HH, counts, same, segment
@@ -92,9 +92,9 @@ def test_an_export_holds_few_samples_at_a_time(
 
     def watched(one: Segment, version: Literal[2, 3]) -> Iterator[bytes]:
         sizes.append(one.samples.size)
-        return records_of(one, version)
+        return exact_records(one, version)
 
-    monkeypatch.setattr("geomon.stores.archive.records_of", watched)
+    monkeypatch.setattr("geomon.stores.archive.exact_records", watched)
     monkeypatch.setattr("geomon.stores.archive._EXPORT_SAMPLES", 100_000)
     n_samples = archive.export([HH], given[0].span.padded(9), tmp_path / "all.mseed")
     assert n_samples == sum(sizes) == 99_000
