@@ -20,10 +20,11 @@ from geomon.sources.miniseed import Decoded
 from geomon.sources.seedlink_collect import Collection
 from geomon.sources.seedlink_packets import (
     asked_of,
-    content_of,
     decode_packets,
+    seed_id_of,
     sensors_by_station,
     sha256_of,
+    start_of,
 )
 from geomon.sources.seedlink_session import FromTime, Packet, Session, SessionFailed, Wanted
 from geomon.sources.seedlink_state import StateFile
@@ -188,7 +189,8 @@ class SeedLinkSource:
         decoded = decode_packets(answer.payloads, wanted, span)
         for attempt in range(self.settings.max_attempts):
             if attempt:
-                time.sleep(min(self.settings.retry_wait_s * attempt, deadline - time.monotonic()))
+                left_s = max(0.0, deadline - time.monotonic())
+                time.sleep(min(self.settings.retry_wait_s * attempt, left_s))
             begun_ns, n_before = time.time_ns(), len(answer.payloads)
             try:
                 with self._connections, Session(server, self.settings, deadline) as session:
@@ -236,15 +238,15 @@ class SeedLinkSource:
                     answer.problems[f"{session.server}: silent for {wait_s:g} s"] = None
                     return "network"
                 return "data"
-            content = content_of(packet)
-            if content.seed_id is not None and content.seed_id not in allowed:
+            seed_id = seed_id_of(packet)
+            if seed_id is not None and seed_id not in allowed:
                 continue
-            if content.start_ns < span.end_ns:
+            if start_of(packet) < span.end_ns + _MARGIN_NS:
                 answer.payloads.append(packet.payload)
                 answer.n_bytes += len(packet.payload)
                 last_useful = time.monotonic()
-            else:
-                pending.discard(content.seed_id)
+            elif seed_id is not None:
+                pending.discard(seed_id)
             if answer.n_bytes > self.settings.max_answer_mb * 1e6:
                 largest = f"{self.settings.max_answer_mb:g} MB"
                 answer.problems[f"{session.server}: more than {largest}; cut there"] = None

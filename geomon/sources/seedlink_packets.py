@@ -1,9 +1,11 @@
 """What SeedLink packets hold, and how far apart their numbers are."""
 
 import hashlib
+import logging
+import struct
 import time
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 
 import pymseed
@@ -14,11 +16,20 @@ from geomon.sources.base import Outcome
 from geomon.sources.miniseed import Decoded, decode
 from geomon.sources.seedlink_session import Packet
 from geomon.sources.seedlink_state import Position
-from geomon.times import NS_PER_S, TimeSpan
+from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan
 from geomon.waveforms import Asked
 
-FUTURE_NS = 5 * NS_PER_S
+logger = logging.getLogger(__name__)
+
+_FUTURE_NS = 5 * NS_PER_S
 _V3_MODULUS = 1 << 24
+# Where things are in headers of miniSEED 2 (SEED 2.4, chapter 8) and 3.
+_MS2_CODES, _MS2_CODES_END, _MS2_BYTES = 8, 20, 48
+_MS2_START = struct.Struct(">HHBBB")
+_MS2_PLACES = (slice(10, 12), slice(0, 5), slice(5, 7), slice(7, 10))  # in the order of a SEED id
+_MS2_QUALITIES = (b"D", b"R", b"Q", b"M")
+_MS3 = b"MS\x03"
+_MS3_NAME_LENGTH, _MS3_NAME = 33, 40
 
 
 def sensors_by_station(
@@ -46,46 +57,85 @@ def position_of(packet: Packet, version: int) -> Position:
     return Position(packet.sequence, version, digest)
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a packet says it holds; where that cannot be told, `seed_id` is None and times are 0."""
+def seed_id_of(packet: Packet) -> SeedId | None:
+    """Return the channel of the record in a packet; None when it cannot be told.
 
-    station_id: StationId | None
-    seed_id: SeedId | None = None
-    start_ns: int = 0
-    end_ns: int = 0
+    Only a glance, to sort packets by; `decode_packets` checks what is kept.
+    """
+    head = packet.payload[:_MS2_CODES_END]
+    if head.startswith(_MS3):
+        record = _header(packet)
+        return None if record is None else _seed_id_ms3(record.sourceid)
+    return _seed_id_ms2(head[_MS2_CODES:]) if _is_ms2(head) else None
 
 
-def content_of(packet: Packet) -> Content:
-    """Read the header of the record in a packet; never raises. `decode_packets` checks it all."""
+def start_of(packet: Packet) -> int:
+    """Return when the record in a packet starts, to a second or so; 0 when it cannot be told."""
+    payload = packet.payload
+    if _is_ms2(payload) and len(payload) >= _MS2_BYTES:
+        year, day, hour, minute, second = _MS2_START.unpack_from(payload, _MS2_CODES_END)
+        if not 1900 < year < 2100:  # written in the other byte order
+            year, day = (value >> 8 | (value & 255) << 8 for value in (year, day))
+        days: int = _days_before(year) + day - 1
+        seconds: int = hour * 3600 + minute * 60 + second
+        return days * NS_PER_DAY + seconds * NS_PER_S
+    record = _header(packet)
+    return 0 if record is None else int(record.starttime)
+
+
+@lru_cache(maxsize=256)
+def _days_before(year: int) -> int:
+    """Return the days from 1970 to a year; any number may stand in a damaged header."""
+    return date(min(max(year, 1), 9999), 1, 1).toordinal() - date(1970, 1, 1).toordinal()
+
+
+def station_of(packet: Packet, seed_id: SeedId | None) -> StationId | None:
+    """Return the station of a packet, from its header if need be; None when it cannot be told."""
+    if seed_id is not None:
+        return seed_id.station_id
+    if packet.station is None:
+        return None
+    network, _, station = packet.station.partition("_")
     try:
-        record = pymseed.MS3Record.parse(packet.payload)
-        seed_id = _seed_id(record.sourceid)
-    except (pymseed.PymseedError, ValueError):
-        pymseed.clear_error_messages()
-        seed_id = None
-    if seed_id is None:
-        return Content(_station_of(packet))
-    rate, n_samples = record.samprate, record.samplecnt
-    end_ns = record.starttime + round(n_samples * NS_PER_S / rate) if rate > 0 else 0
-    return Content(seed_id.station_id, seed_id, record.starttime, end_ns)
-
-
-@lru_cache(maxsize=4096)
-def _seed_id(source_id: str) -> SeedId | None:
-    try:
-        return SeedId(*(code.strip() for code in pymseed.sourceid2nslc(source_id)))
-    except (ValueError, TypeError, pymseed.PymseedError):
+        return StationId(network, station)
+    except DataError:
         return None
 
 
-def _station_of(packet: Packet) -> StationId | None:
+def _is_ms2(payload: bytes) -> bool:
+    return payload[6:7] in _MS2_QUALITIES and not payload.startswith(_MS3)
+
+
+def _codes(payload: bytes) -> bytes:
+    """Return the bytes of a record that name its channel."""
+    if payload.startswith(_MS3) and len(payload) > _MS3_NAME:
+        return payload[_MS3_NAME : _MS3_NAME + payload[_MS3_NAME_LENGTH]]
+    return payload[_MS2_CODES:_MS2_CODES_END]
+
+
+def _header(packet: Packet) -> pymseed.MS3Record | None:
     try:
-        if packet.station is not None:
-            return StationId(*packet.station.split("_", 1))
-        station, network = packet.payload[8:13], packet.payload[18:20]  # SEED 2.4, chapter 8
-        return StationId(network.decode("ascii").strip(), station.decode("ascii").strip())
-    except (DataError, TypeError, UnicodeDecodeError):
+        return pymseed.MS3Record.parse(packet.payload)
+    except (pymseed.PymseedError, ValueError):
+        pymseed.clear_error_messages()
+        return None
+
+
+@lru_cache(maxsize=8192)
+def _seed_id_ms2(codes: bytes) -> SeedId | None:
+    """Read station, location, channel and network, as they stand in a header."""
+    try:
+        text = codes.decode("ascii")
+        return SeedId(*(text[at].strip() for at in _MS2_PLACES))
+    except (UnicodeDecodeError, DataError):
+        return None
+
+
+@lru_cache(maxsize=8192)
+def _seed_id_ms3(source_id: str) -> SeedId | None:
+    try:
+        return SeedId(*(code.strip() for code in pymseed.sourceid2nslc(source_id)))
+    except (ValueError, TypeError, pymseed.PymseedError):
         return None
 
 
@@ -93,10 +143,15 @@ def decode_packets(
     payloads: Sequence[bytes], allowed: Collection[SeedId], span: TimeSpan | None = None
 ) -> Decoded:
     """Decode; records from the future are refused unless it is our clock that is wrong."""
-    body = b"".join(payloads)
-    decoded = decode(body, allowed=allowed, span=span, latest_ns=time.time_ns() + FUTURE_NS)
+    # Rows of records of one channel are read many times faster than mixed ones.
+    of_channel: dict[bytes, list[bytes]] = {}
+    for payload in payloads:
+        of_channel.setdefault(_codes(payload), []).append(payload)
+    buffers = [b"".join(parts) for parts in of_channel.values()]
+    decoded = decode(*buffers, allowed=allowed, span=span, latest_ns=time.time_ns() + _FUTURE_NS)
     if len({seed_id.station_id for seed_id in decoded.future}) > 1:
-        decoded = decode(body, allowed=allowed, span=span)
+        logger.error("data of several stations lie in the future; check this machine's clock")
+        decoded = decode(*buffers, allowed=allowed, span=span)
     return decoded
 
 

@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 
 from geomon.config import SeedLinkSource as Settings
 from geomon.ids import SeedId, StationId
-from geomon.sources.seedlink_packets import content_of, position_of, steps_between
+from geomon.sources.seedlink_packets import (
+    position_of,
+    seed_id_of,
+    start_of,
+    station_of,
+    steps_between,
+)
 from geomon.sources.seedlink_session import (
     End,
     FromPacket,
@@ -109,14 +115,14 @@ class Transfer:
             if not isinstance(packet, Packet):
                 failure = self._ending(packet, wait_s, deadline)
                 break
-            end_ns = self._take(packet, received)
+            self._take(packet, received)
             if received.n_bytes >= settings.max_batch_mb * 1e6:
                 yield self._closed(received)
                 received = Received()
             if not self._session.tells_end:
                 # Such a server goes on in real time: all older packets have come when, for a
                 # while, only what was recorded after the request has.
-                if end_ns < connected_ns:
+                if start_of(packet) < connected_ns:
                     last_old = time.monotonic()
                 elif time.monotonic() - last_old > settings.quiet_s:
                     self._end()
@@ -149,22 +155,21 @@ class Transfer:
             received.positions = dict.fromkeys(sorted(self._stations), self._newest)
         return received
 
-    def _take(self, packet: Packet, received: Received) -> int:
-        """Add a packet to what was received; return the end of its data."""
-        content = content_of(packet)
-        station_id = content.station_id
+    def _take(self, packet: Packet, received: Received) -> None:
+        """Add a packet to what was received."""
+        seed_id = seed_id_of(packet)
+        station_id = station_of(packet, seed_id)
         if station_id is None or station_id not in self._stations:
-            return 0
+            return
         position = position_of(packet, self._session.version)
         if self._is_archived(station_id, position):
-            return 0
+            return
         if station_id not in self.lost:
             self._advance(station_id, position, received)
         # What cannot be read is passed on, to be tried and reported with the rest.
-        if content.seed_id is None or content.seed_id in self._allowed:
+        if seed_id is None or seed_id in self._allowed:
             received.payloads.append(packet.payload)
             received.n_bytes += len(packet.payload)
-        return content.end_ns
 
     def _is_archived(self, station_id: StationId, position: Position) -> bool:
         """Tell whether this is the packet archived last; note who is lost if it should be."""

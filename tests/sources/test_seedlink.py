@@ -3,6 +3,7 @@
 Nothing the server still holds may be lost, and nothing invented, whatever happens on the way.
 """
 
+import random
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -282,6 +283,14 @@ def test_a_state_file_that_is_damaged_is_told_and_replaced(
     assert collect_into(archive, source) == []
 
 
+def test_what_a_killed_process_left_behind_is_swept(server, source, tmp_path) -> None:
+    server.feed(until(10))
+    left_behind = tmp_path / ".state.json-abcd"
+    left_behind.write_text("{")
+    list(source.collect(CHANNELS))
+    assert not left_behind.exists()
+
+
 def test_a_second_process_leaves_it_to_the_first(server, network, tmp_path, archive) -> None:
     server.feed(RECORDINGS.values())
     settings = quick(server.address, tmp_path, max_batch_mb=0.05)
@@ -383,6 +392,41 @@ def test_a_fault_that_strikes_once_costs_nothing(server, source, archive, fault)
     server.commands.clear()
     collect_into(archive, source)
     assert server.commands.count("HELLO") == 1  # the state was good
+
+
+@pytest.mark.parametrize("server", ["v3", "v4", "v4-shared"], indirect=True)
+@pytest.mark.parametrize("seed", range(4))
+def test_noise_on_the_wire_invents_nothing_and_hangs_nobody(
+    server, network, tmp_path, archive, seed
+) -> None:
+    truth = until(60)
+    server.feed(truth)
+    rng = random.Random(seed)
+
+    def noisy(wire: Wire, packets: Iterator[Stored]) -> None:
+        sent = [bytearray(wire.packet(p)) for p in islice(packets, len(wire.server.ring))]
+        for packet in rng.sample(sent, 15):
+            # Not in times and rates: no checksum of miniSEED 2 covers its header.
+            at = rng.choice([*range(len(packet) - 492), *range(len(packet) - 464, len(packet))])
+            packet[at] ^= 1 << rng.randrange(8)
+        whole = b"".join(sent)
+        for _ in range(25):
+            at, n = rng.randrange(len(whole)), rng.randrange(1, 40)
+            lost = rng.randrange(2)
+            whole = whole[:at] + (b"" if lost else rng.randbytes(n)) + whole[at + lost * n :]
+        wire.send(whole)
+
+    server.always = noisy
+    source = Source(quick(server.address, tmp_path, deadline_s=4.0), network)
+    collect_into(archive, source)
+    source.fetch(CHANNELS, SPAN)
+    for recorded in truth:
+        for part in archive.read(recorded.seed_id, SPAN.start, SPAN.end).segments:
+            index = round((part.start_ns - START_NS) * part.sampling_rate_hz / NS_PER_S)
+            assert recorded.time_ns(index) == part.start_ns
+            np.testing.assert_array_equal(
+                part.samples, recorded.samples[index : index + part.samples.size]
+            )
 
 
 LASTING = {
