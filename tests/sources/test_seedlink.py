@@ -17,6 +17,7 @@ from seedlink_client import Protocol, SeedLink
 from geomon.config import Network, SeedLinkSource
 from geomon.errors import ConfigError, SourceUnavailable
 from geomon.ids import SeedId
+from geomon.sources import seedlink_collect
 from geomon.sources.base import Fetched, StreamingSource
 from geomon.sources.seedlink import SeedLinkSource as Source
 from geomon.stores.archive import Archive
@@ -187,6 +188,29 @@ def test_a_station_added_later_gets_all_the_server_holds(server, source, archive
     fetched = collect_into(archive, source, CHANNELS)
     assert sum(s.samples.size for f in fetched for s in f.segments if s.seed_id == PB02) >= 4000
     assert server.commands.count("HELLO") == 1
+
+
+@pytest.mark.parametrize(("farthest", "n_connections"), [(100_000, 1), (5, 2)])
+@pytest.mark.parametrize("server", ["v3-shared", "v4-shared"], indirect=True)
+def test_stations_left_behind_catch_up_where_all_are_numbered_together(
+    server, source, archive, monkeypatch, farthest, n_connections
+) -> None:
+    monkeypatch.setattr(seedlink_collect, "_FARTHEST_APART", farthest)
+    server.feed(until(300))
+    collect_into(archive, source)
+    server.feed(since(300))
+    collect_into(archive, source, PB01)
+    server.commands.clear()
+    fetched = collect_into(archive, source)
+    assert server.commands.count("HELLO") == n_connections
+    assert problems(fetched) == ""
+    assert_archived(archive, RECORDINGS.values())
+
+
+def test_a_new_station_is_asked_for_so_far_back_as_configured(server, network, tmp_path) -> None:
+    server.feed(RECORDINGS.values())
+    source = Source(quick(server.address, tmp_path, reach_s=3600), network)
+    assert list(source.collect(CHANNELS)) == []
 
 
 def test_the_newest_version_offered_is_spoken_unless_one_is_asked_for(network, tmp_path) -> None:
