@@ -15,7 +15,7 @@ from geomon.config import Network
 from geomon.config import SeedLinkSource as Settings
 from geomon.errors import ConfigError, SourceUnavailable
 from geomon.ids import SeedId
-from geomon.sources.base import Batch, Fetched, Outcome, chosen, holes
+from geomon.sources.base import Batch, Fetched, Outcome, chosen, holes, worst
 from geomon.sources.miniseed import Decoded
 from geomon.sources.seedlink_collect import Collection
 from geomon.sources.seedlink_packets import (
@@ -48,7 +48,7 @@ class _Answer:
     n_bytes: int = 0
     problems: dict[str, None] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
-    outcome: Outcome = "nodata"
+    outcomes: list[Outcome] = field(default_factory=list)
 
 
 class SeedLinkSource:
@@ -147,7 +147,7 @@ class SeedLinkSource:
                     break
                 servers.append(server)
                 decoded = self._ask_persistently(server, missing, wanted, span, answer)
-        outcome = answer.outcome
+        outcome = worst(answer.outcomes, "nodata")
         if outcome in ("data", "nodata"):
             outcome = "data" if decoded.segments else "nodata"
         if decoded.is_damaged or (outcome == "network" and decoded.segments):
@@ -187,6 +187,7 @@ class SeedLinkSource:
         """Ask one server until it has sent all, or it is no use to ask on."""
         deadline = time.monotonic() + self.settings.deadline_s
         decoded = decode_packets(answer.payloads, wanted, span)
+        outcome: Outcome = "nodata"
         for attempt in range(self.settings.max_attempts):
             if attempt:
                 left_s = max(0.0, deadline - time.monotonic())
@@ -194,19 +195,20 @@ class SeedLinkSource:
             begun_ns, n_before = time.time_ns(), len(answer.payloads)
             try:
                 with self._connections, Session(server, self.settings, deadline) as session:
-                    answer.outcome = self._ask(session, missing, span, answer, deadline)
+                    outcome = self._ask(session, missing, span, answer, deadline)
             except SessionFailed as failure:
-                answer.outcome = failure.outcome
+                outcome = failure.outcome
                 answer.problems[str(failure)] = None
             received = answer.payloads[n_before:]
             answer.asked.append(
-                asked_of(server, _request(missing, span), begun_ns, answer.outcome, received)
+                asked_of(server, _request(missing, span), begun_ns, outcome, received)
             )
             decoded = decode_packets(answer.payloads, wanted, span)
             missing = _missing(decoded, wanted, span)
             is_over = time.monotonic() >= deadline
-            if answer.outcome not in ("network", "truncated") or not missing or is_over:
+            if outcome not in ("network", "truncated") or not missing or is_over:
                 break
+        answer.outcomes.append(outcome)
         return decoded
 
     def _ask(

@@ -149,12 +149,12 @@ class Session:
     # Handshake
 
     def _connected(self) -> socket.socket:
-        host, _, port = self.server.partition("]")[2].rpartition(":")
         if self.server.startswith("["):
-            host = self.server[1:].partition("]")[0]
+            host, _, port = self.server[1:].partition("]")
         else:
             host, _, port = self.server.partition(":")
-        address = (host, int(port or (_TLS_PORT if self.settings.tls else _PORT)))
+        default_port = _TLS_PORT if self.settings.tls else _PORT
+        address = (host, int(port.removeprefix(":") or default_port))
         try:
             plain = socket.create_connection(address, timeout=self.settings.connect_timeout_s)
         except OSError as error:

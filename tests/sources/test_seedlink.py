@@ -633,6 +633,16 @@ def test_a_connection_lost_in_a_span_is_made_again(server, source) -> None:
     assert len(fetched.asked) in (2, 3)
 
 
+def test_a_span_is_not_without_data_while_a_server_does_not_answer(
+    server, network, tmp_path
+) -> None:
+    server.feed(until(600, PB01))
+    addresses = (f"127.0.0.1:{free_port()}", server.address)
+    source = Source(quick("", tmp_path, servers=addresses), network)
+    assert source.fetch([PB02], SPAN).outcome == "network"
+    assert source.fetch(PB01, SPAN).outcome == "data"
+
+
 def test_a_span_too_large_is_cut(server, network, tmp_path) -> None:
     server.feed(RECORDINGS.values())
     source = Source(quick(server.address, tmp_path, max_answer_mb=0.02), network)
