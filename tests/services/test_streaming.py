@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ import yaml
 from geomon.config import Config, SeedLinkSource, load_config
 from geomon.errors import StoreError
 from geomon.ids import SeedId
+from geomon.services.ingest import ingest
 from geomon.services.streaming import Drained, drain
 from geomon.services.workspace import workspace
 from geomon.times import NS_PER_S, TimeSpan, parse_time
 from geomon.waveforms import Segment
 from tests.networks import simulated
-from tests.seedlinkserver import SeedLinkServer, Stored, Wire
+from tests.seedlinkserver import SeedLinkServer, Stored, Wire, honest
 
 START_NS = parse_time("2024-02-03T23:55:00")
 SPAN = TimeSpan(START_NS, START_NS + 600 * NS_PER_S)  # over midnight
@@ -97,6 +99,23 @@ def test_a_stream_is_archived_as_it_grows(server, tmp_path) -> None:
     server.feed([s.clipped(rest) for s in RECORDINGS.values()])
     assert drained(config).changed == (rest,)
     assert_all_is_archived(config)
+
+
+def test_ingest_drains_and_asks_for_the_holes_that_are_left(server, tmp_path) -> None:
+    config = load_config(network_of(server, tmp_path))
+    server.feed(RECORDINGS.values())
+    whole, place = server.ring[300], 300
+    server.ring[place] = replace(whole, record=whole.record[:100] + bytes(412))
+
+    def mended(wire: Wire, packets: Iterator[Stored]) -> None:
+        honest(wire, packets)
+        server.ring[place] = whole
+
+    server.always = mended
+    report = ingest(config, SPAN)
+    assert report.n_new_samples == 6 * 60_000
+    assert_all_is_archived(config)
+    assert ingest(config, SPAN).n_new_samples == 0
 
 
 def test_only_channels_of_the_config_are_archived(server, tmp_path) -> None:
