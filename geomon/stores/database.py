@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
@@ -55,6 +55,7 @@ HEAD = "0002"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_TIMEOUT_S = 30
 _ATTEMPTS = 5
+_LONGEST_WAIT_S = 60.0  # for a database server that is restarted
 _MIGRATION_LOCK = 7_309_452_117  # any constant: PostgreSQL's name for "migrating a catalogue"
 
 
@@ -92,6 +93,7 @@ class Run:
         return cls(run_id, kind, now, _code_version(), config_hash, picker, data_version)
 
 
+@cache
 def _code_version() -> str:
     try:
         return version("geomon")
@@ -237,7 +239,7 @@ class Database:
         parsed = _checked_url(url)
         name = parsed.render_as_string(hide_password=True)
         try:
-            engine = create_engine(parsed)
+            engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             msg = f"catalog.url = {name!r}: the database driver is not installed: {error}"
             raise ConfigError(msg) from error
@@ -268,7 +270,7 @@ class Database:
             If the database fails.
         """
         try:
-            with self._engine.connect() as connection, connection.begin():
+            with self._connected() as connection, connection.begin():
                 yield connection
         except DBAPIError as error:
             msg = f"{self.name}: {_first_line(error)}"
@@ -314,8 +316,34 @@ class Database:
         self.write(run, work)
 
     @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """Connect; a server that does not answer is waited for a while.
+
+        Raises
+        ------
+        OperationalError
+            If it stays away.
+        """
+        deadline = time.monotonic() + _LONGEST_WAIT_S
+        wait_s = 0.1
+        while True:
+            try:
+                connection = self._engine.connect()
+            except OperationalError as error:
+                is_file = self._engine.dialect.name == "sqlite"
+                if is_file or time.monotonic() + wait_s > deadline:
+                    raise
+                logger.warning("%s: waiting for it: %s", self.name, _first_line(error))
+                time.sleep(wait_s)
+                wait_s = min(2 * wait_s, 5.0)
+            else:
+                break
+        with connection:
+            yield connection
+
+    @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with self._engine.connect() as plain:
+        with self._connected() as plain:
             connection = plain.execution_options(geomon_write=True)
             with connection.begin():
                 if connection.dialect.name != "sqlite":

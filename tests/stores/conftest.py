@@ -75,8 +75,8 @@ def postgres_url() -> Iterator[str]:
     programs = postgres.find_programs()
     if programs is None:
         pytest.skip("needs PostgreSQL's programs, for example Debian's package postgresql")
-    with postgres.server(programs) as url:
-        yield url
+    with postgres.server(programs) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -19,9 +20,18 @@ def find_programs() -> Path | None:
     return None if found is None else Path(found).resolve().parent
 
 
+@dataclass(frozen=True)
+class Server:
+    """A running server: the address of a database one can connect to, and how to interrupt it."""
+
+    url: str
+    start: Callable[[], None]
+    stop: Callable[[], None]
+
+
 @contextmanager
-def server(programs: Path) -> Iterator[str]:
-    """Run a server; give the address of a database one can connect to."""
+def server(programs: Path) -> Iterator[Server]:
+    """Run a server."""
     folder = Path(tempfile.mkdtemp(prefix="geomon-postgres-"))
     user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
     if user is not None:
@@ -41,12 +51,19 @@ def server(programs: Path) -> Iterator[str]:
         f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
         " -c fsync=off -c shared_buffers=32MB"
     )
+
+    def start() -> None:
+        run("pg_ctl", "-D", data, "-l", str(folder / "log"), "-w", "-o", options, "start")
+
+    def stop() -> None:
+        run("pg_ctl", "-D", data, "-m", "immediate", "stop")
+
     try:
         run("initdb", "-D", data, "-U", "geomon", "-A", "trust", "-E", "UTF8", "--no-sync")
-        run("pg_ctl", "-D", data, "-l", str(folder / "log"), "-w", "-o", options, "start")
+        start()
         try:
-            yield f"postgresql://geomon@127.0.0.1:{port}/postgres"
+            yield Server(f"postgresql://geomon@127.0.0.1:{port}/postgres", start, stop)
         finally:
-            run("pg_ctl", "-D", data, "-m", "immediate", "stop")
+            stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
