@@ -1,7 +1,7 @@
 """What of a station-day the archive lacks, and which of it is worth asking for now."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from geomon.ids import SeedId
 from geomon.services.workspace import Workspace
@@ -9,6 +9,8 @@ from geomon.times import NS_PER_S, TimeSpan, merged, subtracted
 
 _LIVE_NS = 7200 * NS_PER_S
 _SLOWEST_HZ = 20.0
+_MOST = 0.5
+"""Channels that lack this share of a span are asked for together."""
 _MAX_HOLES = 24
 """More holes than this in a station-day are asked for as one span: cheaper for everyone."""
 
@@ -31,28 +33,28 @@ class Holes:
         self._span = span
         self._seed_ids = tuple(seed_ids)
 
-    def to_ask(self) -> list[TimeSpan]:
-        """Return what to ask for: holes never asked for, due again, or at the live end.
+    def to_ask(self) -> list[tuple[TimeSpan, tuple[SeedId, ...]]]:
+        """Return what to ask for, and of which channels: holes never asked for, due again, or live.
 
         Data come late, so a hole that reaches to the end of a recent span is asked for every
-        time; others follow the schedule of `geomon.stores.gaps`.
+        time; others follow the schedule of `geomon.stores.gaps`. Channels that lack nearly the
+        same are asked for together; a dead one does not make the others be asked for again.
         """
-        wanted: list[TimeSpan] = []
+        wanted: dict[SeedId, list[TimeSpan]] = {}
         for seed_id, holes in self._of(self._span).items():
             live = [hole for hole in holes if _is_live(hole, self._span)]
-            wanted += live
-            wanted += self._space.catalog.gaps.to_ask(
-                str(seed_id), [hole for hole in holes if hole not in live]
+            settled = [hole for hole in holes if hole not in live]
+            wanted[seed_id] = merged(
+                [*live, *self._space.catalog.gaps.to_ask(str(seed_id), settled)]
             )
-        parts = merged(wanted)
-        if len(parts) > _MAX_HOLES:
-            return [TimeSpan(parts[0].start_ns, parts[-1].end_ns)]
-        return parts
+        return list(_grouped(wanted))
 
-    def note(self, asked: TimeSpan) -> None:
-        """Remember what an answer lacked, and forget gaps that it filled."""
+    def note(self, asked: TimeSpan, seed_ids: Sequence[SeedId]) -> None:
+        """Remember what an answer for some channels lacked, and forget gaps that it filled."""
         gaps = self._space.catalog.gaps
         for seed_id, holes in self._of(asked).items():
+            if seed_id not in seed_ids:
+                continue
             # The live end is that of the span looked at, not of a part of it asked for.
             left = [hole for hole in holes if not _is_live(hole, self._span)]
             if left or gaps.known(str(seed_id), asked):
@@ -73,6 +75,34 @@ class Holes:
             holes = subtracted(span, held.get(seed_id, []))
             found[seed_id] = [hole for hole in holes if hole.duration_s > 2 / rate]
         return found
+
+
+def _grouped(
+    wanted: Mapping[SeedId, Sequence[TimeSpan]],
+) -> Iterator[tuple[TimeSpan, tuple[SeedId, ...]]]:
+    """Yield spans with the channels that lack most of each."""
+    parts = merged(span for spans in wanted.values() for span in spans)
+    if len(parts) > _MAX_HOLES:
+        parts = [TimeSpan(parts[0].start_ns, parts[-1].end_ns)]
+    alone: dict[SeedId, list[TimeSpan]] = {}
+    for part in parts:
+        lacking = {
+            seed_id: [span for span in spans if span.overlaps(part)]
+            for seed_id, spans in wanted.items()
+        }
+        lacking = {seed_id: spans for seed_id, spans in lacking.items() if spans}
+        together = tuple(
+            seed_id
+            for seed_id, spans in lacking.items()
+            if sum(span.duration_s for span in spans) >= _MOST * part.duration_s
+        )
+        if not together:  # each lacks another part: one request for all is the simplest
+            together = tuple(lacking)
+        yield part, together
+        for seed_id in lacking.keys() - set(together):
+            alone.setdefault(seed_id, []).extend(lacking[seed_id])
+    if alone:
+        yield from _grouped(dict(sorted(alone.items())))
 
 
 def _is_live(hole: TimeSpan, span: TimeSpan) -> bool:

@@ -15,7 +15,7 @@ from geomon.services.holes import Holes
 from geomon.services.missing import missing_summary
 from geomon.services.quality import assess
 from geomon.services.reports import Progress, Report, distinct, no_progress
-from geomon.services.streaming import drain
+from geomon.services.streaming import Drained, drain
 from geomon.services.workspace import Workspace, workspace
 from geomon.sources.base import Fetched
 from geomon.stores.ledger import State
@@ -164,7 +164,7 @@ def ingest(
     done = fan_out(
         _ingest_station_day, config, units, stage="fetch", progress=progress, workers=workers
     )
-    problems = [*inventory.problems, *drained.problems]
+    problems = [*inventory.problems, *drained.problems, *_assess_drained(config, drained)]
     problems += [line for outcome in done for line in outcome.problems]
     if not units:
         problems.append(_nothing_to_ask(config, span, stations))
@@ -213,16 +213,16 @@ def _fetch_holes(config: Config, unit: _Unit) -> _Outcome:
     problems: list[str] = []
     timing_quality: dict[SeedId, float] = {}
     n_bytes = n_new = 0
-    for hole in holes.to_ask():
-        for part in hole.steps(_longest_ns(space, seed_ids, hole)):
-            fetched = space.source.fetch(seed_ids, part.padded(_MARGIN_S))
+    for hole, lacking in holes.to_ask():
+        for part in hole.steps(_longest_ns(space, lacking, hole)):
+            fetched = space.source.fetch(lacking, part.padded(_MARGIN_S))
             outcomes.append(fetched.outcome)
             problems += fetched.problems
             n_bytes += fetched.n_bytes
             n_new += _keep(space, fetched)
             timing_quality |= fetched.timing_quality
             if fetched.outcome in _ANSWERED:
-                holes.note(part)
+                holes.note(part, lacking)
     failed = any(kind not in _ANSWERED for kind in outcomes)
     missing_s = _record(space, unit, failed=failed, problems=problems)
     if n_new:
@@ -271,3 +271,14 @@ def _assess(config: Config, unit: _Unit, timing_quality: Mapping[SeedId, float])
             told = {key: value for key, value in timing_quality.items() if key.stream_id == stream}
             with _ASSESSING:
                 assess(config, stream, day, timing_quality=told)
+
+
+def _assess_drained(config: Config, drained: Drained) -> list[str]:
+    """Measure the days that a stream reached; return what went wrong."""
+    problems = []
+    for stream, day in drained.days:
+        try:
+            assess(config, stream, day, timing_quality=drained.timing_quality)
+        except GeomonError as error:
+            problems.append(str(error))
+    return problems
