@@ -1,6 +1,7 @@
 """Commands about the waveform archive."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
@@ -46,17 +47,35 @@ def info(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> 
 
 
 @archive_app.command()
-def verify(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+def verify(
+    set_aside: Annotated[
+        bool,
+        typer.Option(
+            help="Move damaged objects to hidden names; the next ingest fetches them again."
+        ),
+    ] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
     """Read every byte and name what is not as it was written; exit 1 when there is any."""
     from geomon.services.workspace import workspace
 
-    findings = workspace(load(config)).archive.verify()
+    archive = workspace(load(config)).archive
+    with progress_bars() as show:
+        findings = archive.verify(progress=partial(show, "verify"))
+    moved = {}
+    if set_aside:
+        moved = {finding.key: archive.set_aside(finding.key) for finding in findings}
+    kept_as = {key: aside.kept_as for key, aside in moved.items() if aside is not None}
     if as_json:
-        print_json([asdict(finding) for finding in findings])
+        print_json([{**asdict(f), "kept_as": kept_as.get(f.key)} for f in findings])
     else:
         for finding in findings:
-            print(f"{finding.key}: {finding.problem}")
+            where = f"; kept as {kept_as[finding.key]}" if finding.key in kept_as else ""
+            print(f"{finding.key}: {finding.problem}{where}")
         print(f"{len(findings)} damaged objects" if findings else "every object is sound")
+        if findings and not set_aside:
+            print("geomon archive verify --set-aside lets the next ingest fetch them again")
     if findings:
         raise typer.Exit(1)
 
@@ -80,9 +99,14 @@ def export(
     archive = workspace(load(config)).archive
     wanted = patterns(stations)
     streams = [s for s in archive.streams() if not wanted or s.station_id.matches(wanted)]
-    n_samples = archive.export(
-        streams, span_of(start, end), output, format_version=cast("Literal[2, 3]", version)
-    )
+    with progress_bars() as show:
+        n_samples = archive.export(
+            streams,
+            span_of(start, end),
+            output,
+            format_version=cast("Literal[2, 3]", version),
+            progress=partial(show, "export"),
+        )
     if as_json:
         print_json({"file": str(output), "n_samples": n_samples, "n_streams": len(streams)})
     else:

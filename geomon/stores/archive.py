@@ -19,7 +19,15 @@ from geomon.ids import SeedId, StreamId
 from geomon.miniseed import exact_records
 from geomon.stores.availability import SeriesInfo, coverage, describe
 from geomon.stores.bucket import Bucket
-from geomon.stores.checking import ROOT_METADATA, Finding, SetAside, findings, set_aside
+from geomon.stores.checking import (
+    ROOT_METADATA,
+    Finding,
+    Progress,
+    SetAside,
+    findings,
+    set_aside,
+    unheard,
+)
 from geomon.stores.folder import Folder
 from geomon.stores.layout import FORMAT, Series
 from geomon.stores.lazy import LazyStream, lazy_stream
@@ -315,15 +323,22 @@ class Archive:
         """
         return tuple(describe(self._store))
 
-    def verify(self, stream_ids: Collection[StreamId] | None = None) -> tuple[Finding, ...]:
+    def verify(
+        self,
+        stream_ids: Collection[StreamId] | None = None,
+        *,
+        progress: Progress = unheard,
+    ) -> tuple[Finding, ...]:
         """Read every byte and name each object that is not as it was written.
 
         Parameters
         ----------
         stream_ids : collection of StreamId, optional
             Sensors to look at; all, and the archive's own folders, by default.
+        progress : callable
+            Told how many sensors and rates of how many have been read.
         """
-        return tuple(sorted(findings(self._store, stream_ids)))
+        return tuple(sorted(findings(self._store, stream_ids, progress)))
 
     def set_aside(self, key: str) -> SetAside | None:
         """Move a damaged object out of the way, so that the next ingest fetches its day again.
@@ -354,6 +369,7 @@ class Archive:
         file: Path,
         *,
         format_version: Literal[2, 3] = 3,
+        progress: Progress = unheard,
     ) -> int:
         """Write miniSEED that reads back sample for sample and nanosecond for nanosecond.
 
@@ -367,6 +383,8 @@ class Archive:
             File to write; replaced when it exists, and only when all is well.
         format_version : {2, 3}
             miniSEED version. Version 2 holds microseconds.
+        progress : callable
+            Told how many of the ids have been written.
 
         Returns
         -------
@@ -384,27 +402,30 @@ class Archive:
         partial = file.with_name(f"{file.name}.partial")
         try:
             with partial.open("wb") as out:
-                for segment in self._in_pieces(sorted(set(ids), key=str), span):
-                    for record in exact_records(segment, format_version):
-                        out.write(record)
-                    n_samples += segment.samples.size
+                wanted = sorted(set(ids), key=str)
+                for done, one in enumerate(wanted):
+                    progress(done, len(wanted))
+                    for segment in self._in_pieces(one, span):
+                        for record in exact_records(segment, format_version):
+                            out.write(record)
+                        n_samples += segment.samples.size
+                progress(len(wanted), len(wanted))
             partial.replace(file)
         finally:
             partial.unlink(missing_ok=True)
         return n_samples
 
-    def _in_pieces(self, ids: Sequence[SeedId | StreamId], span: TimeSpan) -> Iterator[Segment]:
-        """Yield the segments of channels and sensors, never many samples at a time."""
-        for wanted in ids:
-            stream_id = wanted.stream_id if isinstance(wanted, SeedId) else wanted
-            only = frozenset(wanted.component) if isinstance(wanted, SeedId) else None
-            found = series_of(self._store, stream_id)
-            n_samples = sum(3 * 86_400 * series.sampling_rate_hz for series in found)
-            step_ns = NS_PER_DAY // max(1, math.ceil(n_samples / _EXPORT_SAMPLES))
-            days = {day for s in found for day in days_in(self._store, s, span, is_listed=True)}
-            for whole in merged(day_span(day).padded(_MARGIN_S) for day in days):
-                for part in whole.intersection(span).steps(step_ns):
-                    yield from self._segments(stream_id, part, only)
+    def _in_pieces(self, wanted: SeedId | StreamId, span: TimeSpan) -> Iterator[Segment]:
+        """Yield the segments of a channel or sensor, never many samples at a time."""
+        stream_id = wanted.stream_id if isinstance(wanted, SeedId) else wanted
+        only = frozenset(wanted.component) if isinstance(wanted, SeedId) else None
+        found = series_of(self._store, stream_id)
+        n_samples = sum(3 * 86_400 * series.sampling_rate_hz for series in found)
+        step_ns = NS_PER_DAY // max(1, math.ceil(n_samples / _EXPORT_SAMPLES))
+        days = {day for s in found for day in days_in(self._store, s, span, is_listed=True)}
+        for whole in merged(day_span(day).padded(_MARGIN_S) for day in days):
+            for part in whole.intersection(span).steps(step_ns):
+                yield from self._segments(stream_id, part, only)
 
 
 def store_at(url: str | Path) -> ObjectStore:

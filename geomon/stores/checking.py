@@ -5,7 +5,7 @@ metadata of groups and arrays follow from their names. So any other content is f
 content that was right in another place.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -23,6 +23,13 @@ _METADATA = "zarr.json"
 _ASIDE = ".damaged"
 _ARRAY_DEPTH = 4  # NET/STA/LOC.BI@RATE/YEAR
 _STRANGER = "not part of the archive"
+
+type Progress = Callable[[int, int], None]
+"""Called with how much is done, and how much there is in all."""
+
+
+def unheard(done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -53,8 +60,19 @@ class SetAside:
     spans: tuple[TimeSpan, ...]
 
 
-def findings(store: ObjectStore, stream_ids: Collection[StreamId] | None) -> Iterator[Finding]:
+def findings(
+    store: ObjectStore, stream_ids: Collection[StreamId] | None, progress: Progress
+) -> Iterator[Finding]:
     """Yield what is wrong; with all sensors wanted, also what does not belong there.
+
+    Parameters
+    ----------
+    store : ObjectStore
+        Where the archive is.
+    stream_ids : collection of StreamId, optional
+        Sensors to look at.
+    progress : callable
+        Told how many series of how many have been read.
 
     Raises
     ------
@@ -64,10 +82,12 @@ def findings(store: ObjectStore, stream_ids: Collection[StreamId] | None) -> Ite
     known = all_series(store)
     if stream_ids is None:
         yield from _wrong_groups(store, known)
-    for series in known:
-        if stream_ids is None or series.stream_id in stream_ids:
-            yield from _wrong_metadata(store, series)
-            yield from _damaged_days(store, series)
+    wanted = [s for s in known if stream_ids is None or s.stream_id in stream_ids]
+    for done, series in enumerate(wanted):
+        progress(done, len(wanted))
+        yield from _wrong_metadata(store, series)
+        yield from _damaged_days(store, series)
+    progress(len(wanted), len(wanted))
 
 
 def set_aside(store: ObjectStore, key: str) -> SetAside | None:
