@@ -1,4 +1,4 @@
-"""How many kills, damaged inputs and examples the tests try.
+"""How many kills and damaged inputs the tests try; `tests.stores.contents.examples` has examples.
 
 Few by default, so that the tests stay quick; ``python -m tests.benchmarks.faults`` raises them.
 """
@@ -14,5 +14,3 @@ KILLS = _count("GEOMON_TEST_KILLS", 5)
 """Writers killed while they fetch; a tenth of it while they pick, locate and backfill."""
 FUZZ = _count("GEOMON_TEST_FUZZ", 250)
 """Damaged miniSEED inputs decoded."""
-EXAMPLES = _count("GEOMON_TEST_EXAMPLES", 30)
-"""Examples of a property test of the archive."""

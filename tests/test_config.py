@@ -49,6 +49,7 @@ def test_relative_paths_resolve_from_the_config_file(tmp_path: Path) -> None:
     assert config.source.seed == 7
 
 
+@pytest.mark.fault(59)
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [

@@ -90,6 +90,7 @@ def test_any_text_is_a_value_or_a_400(name, text):
     assert status in {200, 400}
 
 
+@pytest.mark.fault(47)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     service=st.sampled_from(SERVICES),
@@ -138,6 +139,7 @@ def test_a_service_describes_itself(client, service):
     assert all(parameter.name in page.text for parameter in service.parameters)
 
 
+@pytest.mark.fault(52)
 def test_an_overlong_address_is_a_414(client):
     answer = client.get(f"/fdsnws/event/1/query?eventid={quote('a' * 17_000)}")
     assert answer.status_code == 414

@@ -77,6 +77,7 @@ def test_no_data(client):
     assert client.get(f"{QUERY}?{times(SPAN)}&sta=NONE&nodata=404").status_code == 404
 
 
+@pytest.mark.fault(52)
 def test_too_much_is_a_413(client, monkeypatch):
     monkeypatch.setattr(fdsn_dataselect, "MAX_CHANNEL_DAYS", 3)
     assert client.get(f"{QUERY}?{times(SPAN)}").status_code == 413

@@ -150,6 +150,7 @@ def test_contradictions_are_refused(ask):
     ask("minmag=5&maxmag=4", 400)
 
 
+@pytest.mark.fault(52)
 def test_too_many_events_are_a_413_that_paging_avoids(globe, ask, monkeypatch):
     monkeypatch.setattr(fdsn_event, "MAX_EVENTS", 4)
     answer = globe.get(QUERY)

@@ -17,6 +17,7 @@ def lines(text: str) -> list[str]:
     return [line for line in text.splitlines() if line]
 
 
+@pytest.mark.fault(59, slow=True)
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
@@ -39,6 +40,7 @@ def test_bad_usage_is_one_line_and_status_2(shell: Shell, command: str, expected
     assert expected in line
 
 
+@pytest.mark.fault(59, slow=True)
 def test_wrong_config_is_one_line_and_status_2(shell: Shell) -> None:
     path = simulated_file(shell.folder, picker={"treshold_p": 0.4})
     done = shell.run(f"geomon run {MINUTES} --config {path}")

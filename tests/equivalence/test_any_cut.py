@@ -53,6 +53,7 @@ def test_the_demo_hour(tmp_path: Path) -> None:
     assert len(workspace(whole).catalog.events(DEMO_SPAN.start, DEMO_SPAN.end)) > 40
 
 
+@pytest.mark.fault(53, slow=True)
 def test_live_like_across_midnight(tmp_path: Path) -> None:
     whole = processed(simulated(tmp_path / "whole"), [AROUND_MIDNIGHT])
     cut = processed(simulated(tmp_path / "cut"), minutes(AROUND_MIDNIGHT, seed=3))

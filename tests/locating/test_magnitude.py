@@ -116,6 +116,7 @@ def test_ten_times_the_amplitude_is_one_magnitude_more() -> None:
     assert small.magnitude_type == "ML"
 
 
+@pytest.mark.fault(36, slow=True)
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -132,6 +133,7 @@ def test_absence_says_why(changes: dict[str, object], words: str) -> None:
     assert answer.seed_id == CHANNEL
 
 
+@pytest.mark.fault(31, 55, slow=True)
 def test_noise_flat_lines_clipping_and_nan_give_none() -> None:
     noisy = measure(record(1e-6, noise=100.0))
     assert isinstance(noisy, NoMagnitude)

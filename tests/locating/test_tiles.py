@@ -160,6 +160,7 @@ def local() -> tuple[Scene, Solver]:
     return scene, solver
 
 
+@pytest.mark.fault(53, slow=True)
 def test_events_on_tile_edges_are_found_once_and_whole(local: tuple[Scene, Solver]) -> None:
     scene, solver = local
     origins = run_tiles(solver, scene.picks)

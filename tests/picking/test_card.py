@@ -46,6 +46,7 @@ def test_saved_picker_predicts_the_same(random_picker: Picker, folder: Path) -> 
     assert loaded.card.phases == ("P", "S")
 
 
+@pytest.mark.fault(50, slow=True)
 def test_other_weights_than_the_cards(copy: Path) -> None:
     with (copy / "model.keras").open("ab") as file:
         file.write(b"x")
@@ -94,6 +95,7 @@ def rewrite(folder: Path, change: object) -> None:
     rehash(folder)
 
 
+@pytest.mark.fault(50, slow=True)
 @pytest.mark.parametrize(
     "layer",
     [
@@ -109,6 +111,7 @@ def test_foreign_layers_are_refused(copy: Path, layer: dict[str, object]) -> Non
         load_picker(copy)
 
 
+@pytest.mark.fault(50, slow=True)
 def test_not_an_archive(copy: Path) -> None:
     (copy / "model.keras").write_bytes(b"\x80\x04pickle")
     rehash(copy)
@@ -127,6 +130,7 @@ def test_wrong_length_is_refused(random_picker: Picker) -> None:
         random_picker.predict(np.zeros((1, 1000, 3), np.float32))
 
 
+@pytest.mark.fault(45, slow=True)
 def test_output_that_is_no_number_is_refused(random_picker: Picker) -> None:
     with pytest.raises(PickerMismatch, match="not finite"):
         random_picker.predict(np.full((1, 512, 3), np.nan, np.float32))

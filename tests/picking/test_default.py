@@ -70,6 +70,7 @@ def flat(x: np.ndarray, at: int) -> None:
     x[at : at + 1500] = x[at]
 
 
+@pytest.mark.fault(55, slow=True)
 @pytest.mark.parametrize(
     "happens",
     [None, spike, step, calibration, recentred, zeros, flat],
@@ -86,6 +87,7 @@ def test_silent_on_what_is_no_earthquake(
     assert len(found) <= len(times) // 10
 
 
+@pytest.mark.fault(54, slow=True)
 def test_silent_at_every_gap(default: Picker) -> None:
     whole = segments(noise())
     pieces = [
@@ -138,6 +140,7 @@ def test_finds_synthetic_earthquakes(
     assert all(0 < one.uncertainty_s < 1 and one.probability <= 1 for one in picks)
 
 
+@pytest.mark.fault(55, slow=True)
 def test_a_spike_before_p_hides_nothing(default: Picker) -> None:
     samples, times = quakes(10)
     largest = np.abs(samples).max()

@@ -87,6 +87,7 @@ def test_running_twice_gives_the_same_bits(random_picker: Picker) -> None:
     assert three.probabilities.tobytes() == np.ascontiguousarray(inside).tobytes()
 
 
+@pytest.mark.fault(54, 56, slow=True)
 def test_gaps_only_matter_nearby(random_picker: Picker) -> None:
     segments = recording(600)
     n = segments[0].samples.size
@@ -119,6 +120,7 @@ def test_no_data_is_no_picks(random_picker: Picker) -> None:
     assert not probabilities(random_picker, dead, span).valid.any()
 
 
+@pytest.mark.fault(31, slow=True)
 def test_values_that_are_no_numbers_are_gaps(random_picker: Picker) -> None:
     segments = recording(120)
     bad = []

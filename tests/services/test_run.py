@@ -1,5 +1,7 @@
 """One stretch of time through all stages, and what is said about it."""
 
+import pytest
+
 from geomon.config import Config
 from geomon.ids import StreamId
 from geomon.services.backfill import Cell, grid, plan, status
@@ -12,6 +14,7 @@ from tests.services.conftest import SPAN
 YEAR_BEFORE = TimeSpan.parse("2023-05-02T00:00", "2023-05-02T03:00")
 
 
+@pytest.mark.fault(36, slow=True)
 def test_a_channel_without_response_is_told_and_gives_no_magnitude(
     processed: tuple[Config, RunReports],
 ) -> None:
@@ -31,6 +34,7 @@ def test_a_channel_without_response_is_told_and_gives_no_magnitude(
     assert any("GM09" in str(pick.seed_id) for event in events for pick in event.picks)
 
 
+@pytest.mark.fault(57, slow=True)
 def test_awkward_streams_are_kept_apart(processed: tuple[Config, RunReports]) -> None:
     config, _ = processed
     streams = workspace(config).archive.streams()

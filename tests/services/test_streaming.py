@@ -130,6 +130,7 @@ def test_only_channels_of_the_config_are_archived(server, tmp_path) -> None:
     assert [str(s) for s in workspace(config).archive.streams()] == ["CX.PB02..HH"]
 
 
+@pytest.mark.fault(38, slow=True)
 def test_what_cannot_be_written_is_not_acknowledged(server, tmp_path, monkeypatch) -> None:
     config = load_config(network_of(server, tmp_path))
     server.feed(RECORDINGS.values())
@@ -152,6 +153,7 @@ def test_a_source_that_does_not_stream_has_nothing_to_drain(tmp_path) -> None:
     assert drain(simulated(tmp_path), SPAN) == Drained()
 
 
+@pytest.mark.fault(39, slow=True)
 def test_a_killed_process_loses_nothing_and_doubles_nothing(server, tmp_path) -> None:
     path = network_of(server, tmp_path, max_batch_mb=0.03)
     config = load_config(path)

@@ -72,6 +72,7 @@ def test_links_are_followed_once_and_hidden_files_left_alone(tmp_path, network):
     assert list(source_of(top, network).spans()) == [PB02]
 
 
+@pytest.mark.fault(23)
 def test_a_damaged_file_is_read_around_the_damage_and_named(tmp_path, network):
     content = bytearray(encode([RECORDINGS[PB02]], format_version=2, record_length=512))
     content[5120:5632] = bytes(512)

@@ -75,12 +75,14 @@ def test_what_does_not_fit_is_refused():
         encode([segment(noise(100), seed_id=long)], format_version=2)
 
 
+@pytest.mark.fault(57)
 def test_channels_are_kept_apart_and_sorted():
     ids = [SeedId.parse(i) for i in ("CX.PB01.00.HHZ", "CX.PB01..HHZ", "CX.ABCDE..HHZ")]
     parts = [segment(noise(500, k), seed_id=seed_id) for k, seed_id in enumerate(ids)]
     assert_same(decode(encode(parts)), *sorted(parts, key=lambda p: p.seed_id))
 
 
+@pytest.mark.fault(28)
 def test_only_channels_asked_for_are_taken():
     content = encode([segment(noise(500)), segment(noise(500), seed_id=PB02)])
     decoded = decode(content, allowed={Z})
@@ -89,6 +91,7 @@ def test_only_channels_asked_for_are_taken():
     assert decoded.foreign == ("FDSN:CX_PB02_00_B_H_Z",)
 
 
+@pytest.mark.fault(46)
 def test_a_code_that_would_be_a_path_is_refused():
     content = encode([segment(noise(300))], format_version=2, record_length=512)
     content = b"".join(
@@ -100,6 +103,7 @@ def test_a_code_that_would_be_a_path_is_refused():
     assert set(decoded.rejected) == {"channel"}
 
 
+@pytest.mark.fault(34)
 def test_samples_outside_the_window_are_trimmed():
     whole = segment(noise(5_000))
     span = TimeSpan(START_NS + 10 * NS_PER_S, START_NS + 20 * NS_PER_S)
@@ -114,11 +118,13 @@ def test_gaps_stay_gaps():
     assert_same(decode(encode([second, first])), first, second)
 
 
+@pytest.mark.fault(56)
 def test_a_thousand_gaps_are_no_trouble():
     parts = [segment(noise(50, k), START_NS + k * NS_PER_S) for k in range(1000)]
     assert_same(decode(encode(parts, record_length=512)), *parts)
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize(
     ("version", "step_ns", "n_segments"),
     [
@@ -139,6 +145,7 @@ def test_a_clock_step_beyond_the_resolution_begins_a_new_time_line(version, step
         assert_same(decoded, first, second)
 
 
+@pytest.mark.fault(33)
 def test_a_drifting_clock_mistimes_no_sample_by_more_than_the_resolution():
     """libmseed's own merging mistimes samples by up to half a period here."""
     written, truth = [], []
@@ -156,6 +163,7 @@ def test_a_drifting_clock_mistimes_no_sample_by_more_than_the_resolution():
     assert np.abs(times - expected).max() <= 1_000
 
 
+@pytest.mark.fault(24, 25)
 def test_duplicates_count_once_and_order_does_not_matter():
     whole = segment(noise(20_000))
     content = encode([whole], format_version=2, record_length=512)
@@ -168,6 +176,7 @@ def test_duplicates_count_once_and_order_does_not_matter():
     assert not decoded.is_damaged
 
 
+@pytest.mark.fault(26)
 def test_the_same_samples_cut_into_other_records_are_the_same():
     whole = segment(noise(20_000))
     shifted = segment(whole.samples[777:15_000], whole.time_ns(777))
@@ -176,6 +185,7 @@ def test_the_same_samples_cut_into_other_records_are_the_same():
     assert decoded.conflicts == ()
 
 
+@pytest.mark.fault(27)
 def test_different_samples_for_the_same_time_are_both_kept_in_a_fixed_order():
     whole = segment(noise(2_000))
     other = segment(whole.samples[500:700] + 1, whole.time_ns(500))
@@ -186,11 +196,13 @@ def test_different_samples_for_the_same_time_are_both_kept_in_a_fixed_order():
     assert [c.span for c in one.conflicts] == [other.span]
 
 
+@pytest.mark.fault(29)
 def test_two_rates_of_one_channel_are_two_series():
     fast, slow = segment(noise(1_000)), segment(noise(400), START_NS + 20 * NS_PER_S, 40.0)
     assert_same(decode(encode([fast, slow])), fast, slow)
 
 
+@pytest.mark.fault(31)
 def test_samples_that_are_no_numbers_become_gaps():
     samples = np.linspace(0, 1, 100, dtype=np.float32)
     samples[10], samples[50:60] = np.nan, np.inf
@@ -206,6 +218,7 @@ def test_samples_that_are_no_numbers_become_gaps():
     assert not decoded.is_damaged
 
 
+@pytest.mark.fault(22)
 def test_plain_integers_of_version_2_are_flagged_as_unchecked():
     samples = noise(100)
     samples[50:52] = (-(2**31), 2**31 - 1)
@@ -229,6 +242,7 @@ def test_a_record_with_junk_behind_it_is_flagged_as_unchecked():
     assert decode(spoiled).unchecked == (Z,)
 
 
+@pytest.mark.fault(32)
 def test_a_leap_second_is_the_first_of_the_next_minute():
     leap = parse_time("2016-12-31T23:59:59")
     content = bytearray(encode([segment(noise(100), leap)], format_version=2, record_length=512))
@@ -238,6 +252,7 @@ def test_a_leap_second_is_the_first_of_the_next_minute():
     assert part.start_ns == parse_time("2017-01-01")
 
 
+@pytest.mark.fault(33)
 def test_records_from_the_future_are_refused():
     decoded = decode(encode([segment(noise(1000))]), latest_ns=START_NS + 5 * NS_PER_S)
     assert decoded.segments == ()
@@ -338,6 +353,7 @@ def test_arbitrary_bytes_around_a_record_lose_it_never(junk, cut):
     assert any(part.samples.size == n_samples for part in decoded.segments)
 
 
+@pytest.mark.fault(21, 23)
 @pytest.mark.parametrize("damage", ["random", "zero", "delete", "insert", "flip"])
 @pytest.mark.parametrize("name", ["steim-v2", "steim-v3"])
 def test_at_least_96_percent_of_what_is_undamaged_is_kept(name, damage):
@@ -363,6 +379,7 @@ def test_at_least_96_percent_of_what_is_undamaged_is_kept(name, damage):
     assert kept >= 0.96 * untouched
 
 
+@pytest.mark.fault(33)
 def test_a_header_time_that_was_hit_is_noticed_by_its_neighbours():
     content = bytearray(CONTENTS["steim-v2"])
     struct.pack_into(">B", content, 10 * RECORD + 25, 7)  # minutes

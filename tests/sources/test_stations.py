@@ -118,6 +118,7 @@ def test_a_centre_that_falls_silent_keeps_its_stations(httpserver, url, monkeypa
     assert again.problems == (f"station service: {source.centres[0].host}: HTTP 500",)
 
 
+@pytest.mark.fault(12)
 def test_an_endless_document_stops_at_the_limit(httpserver, url):
     packed = gzip.compress(write_stationxml(STATIONS) + b" " * 8_000_000)
     httpserver.expect_request(PATH).respond_with_data(packed, headers={"Content-Encoding": "gzip"})

@@ -126,6 +126,7 @@ def test_a_full_day_off_the_grid_fits(archive: Archive) -> None:
     np.testing.assert_array_equal(found.samples, whole.samples)
 
 
+@pytest.mark.fault(33)
 def test_a_clock_that_steps_makes_time_lines(archive: Archive) -> None:
     """Twenty steps of 3 ms to and fro: every sample keeps its own time, none is lost."""
     steps = [
@@ -139,6 +140,7 @@ def test_a_clock_that_steps_makes_time_lines(archive: Archive) -> None:
     assert sum(s.samples.size for s in overflow) <= 20  # only what lies within half a sample
 
 
+@pytest.mark.fault(29)
 def test_rates_and_types_live_side_by_side(archive: Archive) -> None:
     given_ = [
         segment(0, 5000),
@@ -192,6 +194,7 @@ class TestOverlaps:
     a = segment(0, counts(2000, 1))
     b = segment(5, counts(2000, 2))
 
+    @pytest.mark.fault(26)
     def test_same_samples_are_one(self, archive: Archive) -> None:
         whole = segment(0, 3000)
         archive.write(cut(whole, 1000)[:1], FIRST)
@@ -201,6 +204,7 @@ class TestOverlaps:
         assert archive.overflow(HH, SPAN) == ()
         assert archive.requests(HH, date(2024, 2, 29)) == (FIRST, SECOND)
 
+    @pytest.mark.fault(27)
     @pytest.mark.parametrize("together", [True, False])
     def test_different_samples_have_one_winner_and_the_other_is_kept(
         self, new_archive: Callable[[], Archive], together: bool
@@ -295,6 +299,7 @@ def test_an_archive_says_what_it_is(tmp_path: Path) -> None:
         Archive.open(tmp_path / "b")
 
 
+@pytest.mark.fault(38)
 def test_a_full_disk_leaves_the_archive_as_it_was(local_archive: Archive) -> None:
     """The limit on file sizes stands in for the end of the disk: the kernel stops the write."""
     archive = local_archive

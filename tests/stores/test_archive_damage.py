@@ -41,6 +41,7 @@ def test_every_flipped_bit_is_found_and_named(written: Archive) -> None:
         assert "CX.PB01..HH 2024-02-29" in finding.problem
 
 
+@pytest.mark.fault(41)
 @pytest.mark.parametrize("size", [0, 1, 3000, -7])
 def test_a_partial_object_is_found_and_named(written: Archive, size: int) -> None:
     put(written, FIRST_DAY, days(written)[FIRST_DAY][:size])
@@ -50,6 +51,7 @@ def test_a_partial_object_is_found_and_named(written: Archive, size: int) -> Non
         written.read_stream(HH, SPAN)
 
 
+@pytest.mark.fault(41)
 def test_a_damaged_object_is_not_read_and_not_overwritten(written: Archive) -> None:
     damaged = flipped(days(written)[FIRST_DAY], 10)
     put(written, FIRST_DAY, damaged)
@@ -150,6 +152,7 @@ class TestSetAside:
         assert aside is not None
         assert aside.spans == (day_span(date(2024, 2, 29)),)
 
+    @pytest.mark.fault(41)
     def test_what_comes_again_is_archived_again(self, written: Archive) -> None:
         before = contents(written)
         put(written, FIRST_DAY, before[FIRST_DAY][:100])

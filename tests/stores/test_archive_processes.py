@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from geomon.stores.archive import Archive
 from tests.stores.contents import digest
 from tests.stores.killing import kill_writers, piece, request
 
 
+@pytest.mark.fault(39)
 def test_a_killed_writer_leaves_the_old_or_the_new_object(tmp_path: Path) -> None:
     survival = kill_writers(tmp_path / "archive", 8, random.Random(5))
     assert (survival.n_lost, survival.n_mixed, survival.n_damaged) == (0, 0, 0)
@@ -17,6 +20,7 @@ def test_a_killed_writer_leaves_the_old_or_the_new_object(tmp_path: Path) -> Non
     assert not (tmp_path / "archive" / ".writing").exists()
 
 
+@pytest.mark.fault(40)
 def test_two_processes_on_one_station_day_lose_nothing(tmp_path: Path) -> None:
     """Both write all of the same pieces, one forwards, one backwards."""
     script = (

@@ -50,6 +50,7 @@ def archive(s3: SpoiledS3, bucket_url: str) -> Archive:
     return archive
 
 
+@pytest.mark.fault(41)
 @pytest.mark.parametrize(
     "faults",
     [
@@ -76,6 +77,7 @@ def test_reads_that_fail_are_made_again(
     assert s3.is_done
 
 
+@pytest.mark.fault(41)
 @pytest.mark.parametrize("faults", [[refused(503)], [reset, reset], [reset_after_doing]])
 def test_writes_that_fail_are_made_again_and_told_once(
     s3: SpoiledS3, archive: Archive, faults: list[Fault]
@@ -89,6 +91,7 @@ def test_writes_that_fail_are_made_again_and_told_once(
     assert (again.n_new_samples, again.changed) == (0, ())
 
 
+@pytest.mark.fault(41)
 def test_a_store_that_stays_away_is_a_typed_failure(s3: SpoiledS3, archive: Archive) -> None:
     before = contents(archive)
     s3.spoil("GET", "/59", *[refused(503)] * 5)
@@ -116,6 +119,7 @@ def test_an_object_replaced_while_it_is_read_is_read_as_one_version(
     assert same(found, [LONG, LATE])
 
 
+@pytest.mark.fault(40)
 def test_a_writer_that_comes_second_keeps_what_the_first_wrote(
     s3: SpoiledS3, archive: Archive, bucket_url: str
 ) -> None:
@@ -132,6 +136,7 @@ def test_a_writer_that_comes_second_keeps_what_the_first_wrote(
             archive_again.update(DAY_KEY, lambda _: [b"x"])
 
 
+@pytest.mark.fault(40)
 def test_writers_in_threads_and_processes_on_one_station_day_lose_nothing(bucket_url: str) -> None:
     """All write the same pieces: forwards, backwards, in other orders."""
     both = f"{bucket_url}/both"
@@ -162,6 +167,7 @@ def test_writers_in_threads_and_processes_on_one_station_day_lose_nothing(bucket
     assert digest(Archive.open(both)) == digest(alone)
 
 
+@pytest.mark.fault(39)
 def test_a_killed_writer_leaves_the_old_or_the_new_object(bucket_url: str) -> None:
     survival = kill_writers(bucket_url, 3, random.Random(7))
     assert (survival.n_lost, survival.n_mixed, survival.n_damaged) == (0, 0, 0)
@@ -208,6 +214,7 @@ class TestSettings:
             Archive.open(bucket_url)
 
 
+@pytest.mark.fault(41)
 def test_an_empty_object_is_damaged_not_a_failure(archive: Archive, tmp_path: Path) -> None:
     put(archive, DAY_KEY, b"")
     [finding] = archive.verify()

@@ -98,6 +98,7 @@ def test_a_newer_catalogue_is_refused(tmp_path: Path) -> None:
         Catalog.open(f"sqlite:///{tmp_path}/catalog.sqlite")
 
 
+@pytest.mark.fault(42)
 def test_a_lock_that_stays_is_a_conflict(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(database, "_BUSY_TIMEOUT_S", 0.01)
     catalog = Catalog.open(f"sqlite:///{tmp_path}/catalog.sqlite")
@@ -128,6 +129,7 @@ def _write_everything(url: str, order: int) -> None:
     catalog.close()
 
 
+@pytest.mark.fault(43)
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_two_processes_write_the_same_and_nothing_is_doubled(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -166,6 +168,7 @@ for seed in range(10**6):
 """
 
 
+@pytest.mark.fault(39)
 def test_a_writer_killed_at_any_moment_leaves_a_consistent_catalogue(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/catalog.sqlite"
     for _ in range(2):
@@ -217,6 +220,7 @@ def test_postgresql_gets_the_same_tables(open_postgres_catalog: Catalog) -> None
         assert compare_metadata(context, schema.metadata) == []
 
 
+@pytest.mark.fault(60)
 def test_a_clock_that_jumps_back_does_not_disorder_history(catalog: Catalog, monkeypatch) -> None:
     [event_id] = catalog.replace_events(HOUR, [make_event()], catalog.begin_run("a")).created
     first = catalog.event(event_id).valid_from

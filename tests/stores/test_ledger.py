@@ -133,6 +133,7 @@ def test_plan(catalog: Catalog) -> None:
     assert ledger.median_seconds("locate") is None
 
 
+@pytest.mark.fault(44)
 def test_a_claim_is_one_workers_until_its_lease_ends(catalog: Catalog) -> None:
     ledger = catalog.ledger
     mine, other = catalog.begin_run("pick"), catalog.begin_run("pick")
@@ -145,6 +146,7 @@ def test_a_claim_is_one_workers_until_its_lease_ends(catalog: Catalog) -> None:
     assert [entry.attempts for entry in ledger.entries()][:2] == [2, 1]
 
 
+@pytest.mark.fault(17)
 def test_holes_are_asked_for_again_and_believed_in_the_end(catalog: Catalog) -> None:
     gaps = catalog.gaps
     hole = minutes(20, 21)

@@ -144,6 +144,7 @@ def test_foreign_events() -> None:
     assert "org.xml: event smi:org/ev/2: has no origin (1)" in problems
 
 
+@pytest.mark.fault(48)
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
