@@ -1,7 +1,8 @@
 """The file that describes a network's stations: StationXML, or a plain table.
 
 A CSV table needs the columns ``network, station, latitude, longitude, elevation`` (degrees north
-and east, metres above sea level) and may have ``location, channel, depth`` (metres of burial).
+and east, metres above sea level; also ``elevation_m``) and may have ``location, channel, depth``
+(metres of burial).
 Without ``channel`` a row describes a station whose channels are those its recordings turn out to
 have.
 """
@@ -92,7 +93,8 @@ def _read_csv(path: Path) -> StationFile:
         msg = f"{path}: neither StationXML nor a UTF-8 table"
         raise StationMetadataError(msg) from error
     reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
-    columns = [(name or "").strip().lower() for name in reader.fieldnames or ()]
+    # The units may be said: elevation_m, depth_m.
+    columns = [(name or "").strip().lower().removesuffix("_m") for name in reader.fieldnames or ()]
     reader.fieldnames = columns
     if lacking := [name for name in _NEEDED if name not in columns]:
         msg = f"{path}: column {lacking[0]!r} is missing; columns are {', '.join(columns)[:200]}"

@@ -212,9 +212,10 @@ OK,VERT,35.0,-97.0,300,,,
 """
 
 
-def test_a_table_of_stations(tmp_path):
+@pytest.mark.parametrize("unit", ["", "_m"])
+def test_a_table_of_stations(tmp_path, unit):
     path = tmp_path / "stations.csv"
-    path.write_text(CSV)
+    path.write_text(CSV.replace("elevation", f"elevation{unit}"))
     file = read_station_file(path)
     [vertical_only] = file.sites
     assert vertical_only.station_id == StationId("OK", "VERT")
