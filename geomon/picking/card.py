@@ -1,12 +1,14 @@
 """What a picker is: a Keras model together with the card that says how to use it.
 
 A picker folder holds ``model.keras`` and ``card.json``. Neither can run code: the weights file
-must have the hash its card states and may only hold plain Keras layers from an allow-list.
+must have the hash its card states and may only hold layers from an allow-list, which are Keras'
+own and the few of `geomon.picking.layers`.
 """
 
 import hashlib
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,11 +19,14 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from scipy.ndimage import maximum_filter1d
 
 from geomon.errors import PickerMismatch
 from geomon.events import Phase
 from geomon.picking.architecture import folded
 from geomon.picking.backend import load_keras
+from geomon.picking.layers import OWN_LAYERS, own_layers
+from geomon.picking.windows import Windows, curves
 
 CARD_FILE = "card.json"
 MODEL_FILE = "model.keras"
@@ -34,19 +39,27 @@ _LAYERS = frozenset(
         "Add",
         "AveragePooling1D",
         "BatchNormalization",
+        "Bidirectional",
         "Concatenate",
         "Conv1D",
         "Conv1DTranspose",
+        "Cropping1D",
+        "Dense",
         "DepthwiseConv1D",
         "Dropout",
+        "Flatten",
         "Functional",
         "InputLayer",
+        "LSTM",
+        "LayerNormalization",
         "MaxPooling1D",
         "ReLU",
+        "Reshape",
         "SeparableConv1D",
         "Softmax",
         "SpatialDropout1D",
         "UpSampling1D",
+        "ZeroPadding1D",
     }
 )
 # What else Keras writes as an object into a configuration, by where it comes from.
@@ -61,12 +74,15 @@ class _Part(BaseModel):
 class Normalisation(_Part):
     """How samples are scaled before the network sees them."""
 
-    window_s: Annotated[float, Field(gt=1, le=30)] = 30.0
-    """Length of the windows that means and standard deviations are taken over, seconds."""
+    window_s: Annotated[float, Field(gt=1, le=30)] | None = 30.0
+    """Length of the windows that means and standard deviations are taken over, seconds; none for
+    networks that scale each of their own windows."""
     highpass_hz: Annotated[float, Field(gt=0, lt=20)] | None = None
     """Corner of the causal Butterworth high-pass before it; none when absent."""
     highpass_order: Annotated[int, Field(ge=1, le=6)] = 2
-    """Order of that filter."""
+    """Order of that filter and of the next."""
+    lowpass_hz: Annotated[float, Field(gt=0, lt=50)] | None = None
+    """Corner of the causal Butterworth low-pass after it; none when absent."""
     compression: Annotated[float, Field(gt=0)] | None = None
     """Factor c of the compression asinh(c x) after scaling; none when absent."""
 
@@ -78,6 +94,15 @@ class Uncertainty(_Part):
     """Dimensionless factor."""
     floor_s: Annotated[float, Field(gt=0)] = 0.02
     """Smallest value, seconds."""
+
+
+class Gate(_Part):
+    """Picks count only near a detection: where the class D has been sure enough."""
+
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+    """Probability of a detection, class D, that must be exceeded."""
+    reach_s: Annotated[float, Field(ge=0, le=10)]
+    """How far from the pick, seconds."""
 
 
 class DataItem(_Part):
@@ -121,18 +146,24 @@ class PickerCard(_Part):
     """One sentence on what it is, with its source."""
     licence: str = ""
     """Licence of the weights."""
+    citation: str = ""
+    """What to cite when the picker is used."""
     sampling_rate_hz: Literal[100] = 100
     """Rate of the model's input, Hz."""
     components: Annotated[str, Field(pattern=r"[ZNE]{3}")]
     """Order of the input channels: a permutation of Z, N, E."""
-    classes: tuple[Literal["N", "P", "S"], ...]
-    """Order of the output classes; N is noise."""
+    classes: tuple[Literal["N", "P", "S", "D"], ...]
+    """Order of the output classes; N is noise, D the detection of an event."""
     normalisation: Normalisation
     """How samples are scaled."""
-    halo_samples: Annotated[int, Field(ge=0, le=1920)]
-    """Samples on each side of an output sample that it depends on."""
-    length_multiple: Annotated[int, Field(ge=1, le=1024)]
+    halo_samples: Annotated[int, Field(ge=0, le=1920)] = 0
+    """Samples on each side of an output sample that it depends on; 0 where there are windows."""
+    length_multiple: Annotated[int, Field(ge=1, le=1024)] = 1
     """Input lengths are multiples of this."""
+    windows: Windows | None = None
+    """How a network with an input of fixed length is run; absent where any length will do."""
+    gate: Gate | None = None
+    """Where picks count; everywhere when absent."""
     blind_s: Annotated[float, Field(ge=0, le=10)] = 2.0
     """No picks this close to the beginning or end of data, seconds."""
     thresholds: dict[Phase, Annotated[float, Field(gt=0, lt=1)]]
@@ -185,7 +216,7 @@ class Picker:
         ----------
         waveforms : array of float32, shape (batch, n_samples, 3)
             Normalised samples in the card's component order; `n_samples` is a multiple of the
-            card's `length_multiple`.
+            card's `length_multiple`, and at least a window where the card has windows.
 
         Returns
         -------
@@ -203,10 +234,32 @@ class Picker:
                 f"{self.card.length_multiple}"
             )
             raise PickerMismatch(msg)
-        out = np.asarray(self._compiled(waveforms), dtype=np.float32)
+        if self.card.windows is None:
+            out = self._network(waveforms)
+        elif waveforms.shape[1] < self.card.windows.window_samples:
+            msg = (
+                f"{self.card.label}: input length {waveforms.shape[1]} is less than a window of "
+                f"{self.card.windows.window_samples}"
+            )
+            raise PickerMismatch(msg)
+        else:
+            # One at a time: the batches, and so the rounding, are the same for any number.
+            rule = self.card.windows
+            out = np.stack([curves(self._network, one, rule) for one in waveforms])
         if not np.isfinite(out).all():
             msg = f"{self.card.label}: the model's output is not finite"
             raise PickerMismatch(msg)
+        return out if self.card.gate is None else self._gated(out, self.card.gate)
+
+    def _network(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(self._compiled(waveforms), dtype=np.float32)
+
+    def _gated(self, out: NDArray[np.float32], gate: Gate) -> NDArray[np.float32]:
+        """Set the phases to zero wherever no detection is near."""
+        reach = 2 * round(gate.reach_s * self.card.sampling_rate_hz) + 1
+        detection = maximum_filter1d(out[:, :, self.card.classes.index("D")], reach, axis=1)
+        for phase in self.card.phases:
+            out[:, :, self.card.classes.index(phase)] *= detection > gate.threshold
         return out
 
 
@@ -239,8 +292,9 @@ def _check_architecture(content: bytes, path: Path) -> None:
     for entry in _objects(config):
         name, module = str(entry["class_name"]), str(entry.get("module"))
         plain = module in {"keras.layers", "keras.src.models.functional"} and name in _LAYERS
+        own = module == "geomon.picking.layers" and name in OWN_LAYERS
         other = module in _OTHER_MODULES or (name in _OTHER_CLASSES and module in {"keras", "None"})
-        if not (plain or other) or entry.get("registered_name") not in {None, name}:
+        if not (plain or own or other) or entry.get("registered_name") not in {None, name}:
             msg = f"{path}: layer class {name!r} of module {module!r} is not allowed in a picker"
             raise PickerMismatch(msg)
 
@@ -254,12 +308,15 @@ def _check_shapes(model: Any, card: PickerCard, path: Path) -> None:  # noqa: AN
         If they cannot.
     """
     problem = ""
+    length = card.windows.window_samples if card.windows else None
     if sorted(card.components) != ["E", "N", "Z"]:
         problem = f"components {card.components!r} are not a permutation of Z, N, E"
     elif len(set(card.classes)) != len(card.classes) or not card.phases:
         problem = f"classes {card.classes!r} repeat or name no phase"
-    elif tuple(model.input_shape) != (None, None, 3):
-        problem = f"model input {model.input_shape} is not (batch, any length, 3)"
+    elif card.gate is not None and "D" not in card.classes:
+        problem = f"there is a gate, but no D among the classes {card.classes!r}"
+    elif tuple(model.input_shape) != (None, length, 3):
+        problem = f"model input {model.input_shape} is not (batch, {length or 'any length'}, 3)"
     elif tuple(model.output_shape[::2]) != (None, len(card.classes)):
         problem = f"model output {model.output_shape} does not fit {len(card.classes)} classes"
     elif set(card.thresholds) != set(card.phases):
@@ -295,14 +352,27 @@ def packaged_pickers() -> list[Path]:
     return sorted(path.parent for path in _PACKAGED.glob(f"*/{CARD_FILE}"))
 
 
+def imported_pickers() -> Path:
+    """Return the user's folder of imported pickers; it may not exist yet.
+
+    That is ``geomon/pickers`` below XDG_DATA_HOME, or below ``~/.local/share`` (XDG Base
+    Directory Specification 0.8).
+    """
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home, "geomon", "pickers")
+
+
 def picker_folder(name_or_path: str | Path) -> Path:
-    """Return the folder of a picker: of a packaged one by name, else the path itself."""
-    packaged = _PACKAGED / name_or_path
-    return packaged if "/" not in str(name_or_path) and packaged.is_dir() else Path(name_or_path)
+    """Return the folder of a picker: of a packaged or imported one by name, else the path."""
+    if "/" not in str(name_or_path):
+        for folder in (_PACKAGED / name_or_path, imported_pickers() / name_or_path):
+            if (folder / CARD_FILE).is_file():
+                return folder
+    return Path(name_or_path)
 
 
 def load_picker(name_or_path: str | Path) -> Picker:
-    """Load a packaged picker by name, or any picker folder by path.
+    """Load a packaged or imported picker by name, or any picker folder by path.
 
     Raises
     ------
@@ -329,7 +399,9 @@ def load_picker(name_or_path: str | Path) -> Picker:
     _check_architecture(content, path)
     keras = load_keras()
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        model = keras.saving.load_model(
+            path, custom_objects=own_layers(), compile=False, safe_mode=True
+        )
     except (ValueError, TypeError, KeyError, OSError) as error:
         msg = f"{path}: Keras cannot load it ({error})"
         raise PickerMismatch(msg) from error

@@ -75,6 +75,21 @@ def normalise(
     return np.ascontiguousarray(np.swapaxes(x, -1, -2), dtype=np.float32)
 
 
+def centred(samples: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Remove each channel's mean over its valid samples, and no more; zero where not valid.
+
+    Parameters
+    ----------
+    samples : array of float64, shape (n, channels)
+        Samples.
+    valid : array of bool, same shape
+        False where there are no data.
+    """
+    total = np.where(valid, samples, 0.0).sum(axis=0)
+    level = total / np.maximum(valid.sum(axis=0), 1)
+    return np.where(valid, samples - level, 0.0).astype(np.float32)
+
+
 def _nodes(
     count: NDArray[np.float64], centre: NDArray[np.float64], square: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -16,8 +16,15 @@ from numpy.typing import NDArray
 
 from geomon.ids import SeedId
 from geomon.picking.card import PickerCard
-from geomon.picking.normalise import normalise
-from geomon.processing.condition import filled, flat_lines, highpass, runs, without_spikes
+from geomon.picking.normalise import centred, normalise
+from geomon.processing.condition import (
+    filled,
+    flat_lines,
+    highpass,
+    lowpass,
+    runs,
+    without_spikes,
+)
 from geomon.processing.resample import exact_rate, resample
 from geomon.times import NS_PER_S, TimeSpan
 from geomon.waveforms import Segment
@@ -276,6 +283,10 @@ def conditioned(
     filtered = samples
     if rule.highpass_hz is not None:
         filtered = highpass(samples, rule.highpass_hz, float(GRID), rule.highpass_order)
+    if rule.lowpass_hz is not None:
+        filtered = lowpass(filtered, rule.lowpass_hz, float(GRID), rule.highpass_order)
+    if rule.window_s is None:
+        return centred(filtered, valid), filtered
     hop = round(rule.window_s * float(GRID) / 2)
     scaled = normalise(filtered, valid, first=first, hop=hop)
     if rule.compression is not None:

@@ -1,6 +1,7 @@
 """Mending raw samples before they meet a filter: gaps, flat lines, spikes."""
 
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,12 +94,21 @@ def filled(
 
 
 @lru_cache(maxsize=16)
-def _highpass_design(
-    corner_hz: float, sampling_rate_hz: float, order: int
+def _design(
+    kind: Literal["highpass", "lowpass"], corner_hz: float, sampling_rate_hz: float, order: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Second-order sections, and their state in rest for a constant of 1."""
-    sections = butter(order, corner_hz, "highpass", fs=sampling_rate_hz, output="sos")
+    sections = butter(order, corner_hz, kind, fs=sampling_rate_hz, output="sos")
     return sections, sosfilt_zi(sections)
+
+
+def _filtered(
+    samples: NDArray[np.float64], sections: NDArray[np.float64], state: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Filter along axis 0, from the steady state for the first sample."""
+    start = state.reshape(state.shape + (1,) * (samples.ndim - 1)) * samples[:1]
+    out, _ = sosfilt(sections, samples, axis=0, zi=start)
+    return np.asarray(out, dtype=np.float64)
 
 
 def highpass(
@@ -109,7 +119,11 @@ def highpass(
     Causal, so that nothing appears before an onset. The filter starts in its steady state for
     the first sample: a constant stays zero from the start.
     """
-    sections, state = _highpass_design(corner_hz, sampling_rate_hz, order)
-    start = state.reshape(state.shape + (1,) * (samples.ndim - 1)) * samples[:1]
-    out, _ = sosfilt(sections, samples, axis=0, zi=start)
-    return np.asarray(out, dtype=np.float64)
+    return _filtered(samples, *_design("highpass", corner_hz, sampling_rate_hz, order))
+
+
+def lowpass(
+    samples: NDArray[np.float64], corner_hz: float, sampling_rate_hz: float, order: int = 2
+) -> NDArray[np.float64]:
+    """Apply a causal Butterworth low-pass along axis 0; a constant passes from the start."""
+    return _filtered(samples, *_design("lowpass", corner_hz, sampling_rate_hz, order))

@@ -1,0 +1,100 @@
+"""Networks with an input of fixed length, run over longer waveforms in overlapping windows.
+
+The windows lie at fixed places of whatever is given, and everything about them is in the picker's
+card. So a picker of this kind is used like one that takes any length.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+_BATCH_SAMPLES = 2**17  # samples the network is given at a time: bounds its memory
+
+type Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+class Windows(BaseModel):
+    """How a network with an input of fixed length is run over longer waveforms.
+
+    Windows start every `stride` samples, and a last one ends where the waveforms end.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    window_samples: Annotated[int, Field(ge=16, le=2**15)]
+    """Length of the network's input."""
+    stride: Annotated[int, Field(ge=1, le=2**15)]
+    """Samples from the start of one window to the start of the next."""
+    scaling: Literal["std", "peak", "joint peak"]
+    """What each window is divided by: every component, less its mean, by its standard deviation
+    or by its largest absolute value; or all three, as they are, by the largest of them all."""
+    blend: Literal["triangle", "lines"]
+    """How outputs become one curve: as means with weights that rise from a window's ends to its
+    middle; or, where a window has one output only, as lines from middle to middle."""
+
+    def starts(self, n_samples: int) -> NDArray[np.int64]:
+        """Return the first sample of every window over `n_samples` samples.
+
+        Examples
+        --------
+        >>> rule = Windows(window_samples=400, stride=300, scaling="peak", blend="triangle")
+        >>> rule.starts(1200).tolist()
+        [0, 300, 600, 800]
+        """
+        last = n_samples - self.window_samples
+        return np.unique(np.append(np.arange(0, last, self.stride), last))
+
+
+def curves(network: Network, waveforms: NDArray[np.float32], rule: Windows) -> NDArray[np.float32]:
+    """Run a network over one station's waveforms and make one curve a class of its outputs.
+
+    Parameters
+    ----------
+    network : callable
+        From float32 (batch, window_samples, components) to float32 (batch, m, classes), where m
+        is window_samples or 1.
+    waveforms : array of float32, shape (n_samples, components)
+        At least one window of samples.
+    rule : Windows
+        The card's rule.
+
+    Returns
+    -------
+    array of float32, shape (n_samples, classes)
+    """
+    n = waveforms.shape[0]
+    starts = rule.starts(n)
+    views = np.lib.stride_tricks.sliding_window_view(waveforms, rule.window_samples, axis=0)
+    size = max(1, _BATCH_SAMPLES // rule.window_samples)
+    outputs = np.concatenate([
+        network(_scaled(views[starts[k : k + size]].swapaxes(1, 2), rule))
+        for k in range(0, starts.size, size)
+    ])  # fmt: skip
+    if rule.blend == "lines":
+        middles = starts + rule.window_samples // 2
+        columns = [np.interp(np.arange(n), middles, column) for column in outputs[:, 0].T]
+        return np.stack(columns, axis=1).astype(np.float32)
+    ramp = np.arange(1, rule.window_samples + 1, dtype=np.float32)
+    weight = np.minimum(ramp, ramp[::-1])[:, None]
+    total = np.zeros((n, outputs.shape[2]), dtype=np.float32)
+    weights = np.zeros((n, 1), dtype=np.float32)
+    for start, output in zip(starts, outputs, strict=True):
+        total[start : start + rule.window_samples] += weight * output
+        weights[start : start + rule.window_samples] += weight
+    return total / weights
+
+
+def _scaled(windows: NDArray[np.float32], rule: Windows) -> NDArray[np.float32]:
+    """Scale windows, shape (batch, window_samples, components); what does not move stays zero."""
+    if rule.scaling == "joint peak":
+        size = np.abs(windows).max(axis=(1, 2), keepdims=True)
+    else:
+        windows = windows - windows.mean(axis=1, keepdims=True)
+        if rule.scaling == "std":
+            size = windows.std(axis=1, keepdims=True)
+        else:
+            size = np.abs(windows).max(axis=1, keepdims=True)
+    return np.ascontiguousarray(windows / np.where(size > 0, size, 1), dtype=np.float32)
