@@ -66,6 +66,6 @@ def _on_cluster[Key, Result](
 
     with Client(config.compute.dask_scheduler, set_as_default=False) as client:
         futures = [client.submit(work, config, key, pure=False) for key in keys]
-        for done, _ in enumerate(as_completed(futures), start=1):
+        for done, _ in enumerate(as_completed(futures, loop=client.loop), start=1):
             progress(stage, done, len(keys))
         return list(client.gather(futures))
