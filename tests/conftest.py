@@ -12,8 +12,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Name the marks."""
     config.addinivalue_line(
         "markers",
-        "fault(*numbers, slow=False): injects faults, numbered as in tests/faults/numbers.py; "
-        "slow ones are left out of `python -m tests.benchmarks.faults --quick`",
+        "fault(*numbers, slow=False, figure=False): injects faults, numbered as in "
+        "tests/faults/numbers.py; `python -m tests.benchmarks.faults --quick` leaves slow ones out "
+        "and always runs those that measure a figure",
     )
 
 

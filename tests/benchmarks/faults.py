@@ -18,12 +18,12 @@ from tests.benchmarks.report import Figure, at_least, at_most, main, versions
 from tests.conftest import ROOT
 from tests.faults.numbers import ASKED, FAULTS
 
+ANY_ORDER = "tests/stores/test_archive_any_order.py"
 COUNTS = {"KILLS": 200, "FUZZ": 5_000, "EXAMPLES": 300}
-QUICK_COUNTS = {"KILLS": 2, "FUZZ": 1_000, "EXAMPLES": 10}
-QUICK_FOLDERS = ("tests/faults", "tests/sources", "tests/stores/test_archive.py")
+QUICK_COUNTS = {"KILLS": 1, "FUZZ": 500, "EXAMPLES": 3}
+QUICK_FOLDERS = ("tests/faults", "tests/sources", "tests/stores", "tests/test_config.py")
 
 STAGES = ("fetching", "picking", "locating", "backfilling")
-ANY_ORDER = "tests/stores/test_archive_any_order.py"
 
 
 @dataclass(slots=True)
@@ -51,11 +51,9 @@ def measure(quick: bool) -> Sequence[Figure]:
     print(_table(run), file=sys.stderr)
     return [
         _survived(run, quick),
-        *(
-            _killed(run, stage, quick)
-            for stage in ("fetching", "picking", "locating", "backfilling")
-        ),
-        *_fuzzed(run, quick),
+        *(_killed(run, stage, quick) for stage in STAGES),
+        *_fuzzed(run),
+        _examples(run, quick),
         _resumed(run, quick),
     ]
 

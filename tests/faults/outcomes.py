@@ -1,7 +1,8 @@
 """A pytest plugin: run only the tests that inject faults, and write down what came of them.
 
-``pytest -p tests.faults.outcomes`` with GEOMON_TEST_OUTCOMES naming the file to write; tests whose
-mark says ``slow`` are left out where GEOMON_TEST_QUICK is set.
+``pytest -p tests.faults.outcomes`` with GEOMON_TEST_OUTCOMES naming the file to write. Where
+GEOMON_TEST_QUICK is set, the first test of each fault will do, and none whose mark says ``slow``;
+those that measure a figure come first.
 """
 
 import json
@@ -16,13 +17,23 @@ def numbers(item: pytest.Item) -> list[int]:
     return sorted({n for mark in item.iter_markers("fault") for n in mark.args})
 
 
+def _says(item: pytest.Item, word: str) -> bool:
+    return any(mark.kwargs.get(word) for mark in item.iter_markers("fault"))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what injects no fault."""
     is_quick = bool(os.environ.get("GEOMON_TEST_QUICK"))
     chosen, others = [], []
-    for item in items:
-        is_slow = any(mark.kwargs.get("slow") for mark in item.iter_markers("fault"))
-        is_chosen = bool(numbers(item)) and not (is_quick and is_slow)
+    covered: set[int] = set()
+    for item in sorted(items, key=lambda item: not _says(item, "figure")):
+        is_chosen = bool(numbers(item))
+        if is_quick:
+            is_chosen = not is_slow and (
+                _says(item, "figure") or not covered.issuperset(numbers(item))
+            )
+        if is_chosen:
+            covered.update(numbers(item))
         (chosen if is_chosen else others).append(item)
     config.hook.pytest_deselected(items=others)
     items[:] = chosen

@@ -39,7 +39,7 @@ def answer(*segments: Segment, version: int = 2) -> f.Fault:
     return f.altered(lambda _: content)
 
 
-@pytest.mark.fault(12)
+@pytest.mark.fault(12, slow=True)
 def test_bombs_take_little_memory(proxy: f.FaultProxy, dataselect: str) -> None:
     """Zeros, sound recordings over and over, and one record over and over; far above the limit."""
     proxy.script = [f.zero_bomb(1500), f.packed(repeat=2500), f.repeated_record(300_000)]

@@ -6,7 +6,7 @@ from tests.counts import FUZZ
 from tests.faults.fuzzing import fuzz
 
 
-@pytest.mark.fault(21, 23, 24, 25, 28, 29, 30, 33)
+@pytest.mark.fault(21, 23, 24, 25, 28, 29, 30, 33, figure=True)
 def test_damaged_input_is_never_silently_wrong(record_property) -> None:
     found = fuzz(0, FUZZ)
     record_property("fuzzed inputs", found.n_inputs + len(found.crashed) + len(found.hung))

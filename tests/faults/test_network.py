@@ -21,7 +21,7 @@ from tests.faults.networks import (
 )
 from tests.faults.numbers import by_number
 from tests.servers import free_port
-from tests.sources.conftest import SPAN
+from tests.sources.conftest import SPAN, quick
 from tests.sources.test_faults import LASTING, MENDED
 
 
@@ -54,11 +54,13 @@ def test_a_fault_that_lasts_is_told_and_made_up_for_later(
     assert report.n_new_samples == n_archived
     proxy.always = f.honest
     restarted(config)
+    config = config.model_copy(update={"source": quick(proxy.url)})
     later_ns = gaps.time.time_ns() + 3600 * NS_PER_S  # a hole is asked for again after a while
     monkeypatch.setattr(gaps, "time", SimpleNamespace(time_ns=lambda: later_ns))
     again = ingest(config, SPAN)
     assert (again.n_failed, again.n_new_samples) == (0, 204_000 - n_archived)
     assert_everything_archived(config)
+    restarted(config)
 
 
 @pytest.mark.fault(1)

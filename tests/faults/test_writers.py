@@ -77,7 +77,7 @@ def look_at_fetched(config: Config, before: set[tuple[SeedId, int]]) -> list[str
     return problems
 
 
-@pytest.mark.fault(39)
+@pytest.mark.fault(39, figure=True)
 def test_a_fetch_killed_at_any_moment_tears_and_loses_nothing(
     minutes: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
@@ -121,7 +121,7 @@ def prepared_by(*stages: killing.Work, recorded: Path, folder: Path) -> killing.
     return make
 
 
-@pytest.mark.fault(39)
+@pytest.mark.fault(39, slow=True)
 @pytest.mark.parametrize(
     ("name", "work", "stages"),
     [
@@ -154,7 +154,7 @@ def test_work_killed_at_any_moment_ends_like_undisturbed_work(
     assert survival.problems == []
 
 
-@pytest.mark.fault(43)
+@pytest.mark.fault(43, slow=True)
 @pytest.mark.parametrize(
     "spans",
     [

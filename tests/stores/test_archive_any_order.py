@@ -83,7 +83,7 @@ def written_twice(
     return one
 
 
-@pytest.mark.fault(24, 25, 26, 27)
+@pytest.mark.fault(24, 25, 26, 27, figure=True)
 @given(records(WHOLE_RATES, (0, 0, 0, 1, 3_000_000, -4_999_999), may_differ=True), st.data())
 @examples(20)
 def test_whole_intervals_end_in_the_same_bytes_and_keep_every_sample(
@@ -95,7 +95,7 @@ def test_whole_intervals_end_in_the_same_bytes_and_keep_every_sample(
     assert exact(kept) == exact(whole)
 
 
-@pytest.mark.fault(24, 25, 26, 27)
+@pytest.mark.fault(24, 25, 26, 27, figure=True)
 @given(records(OTHER_RATES, (0, 0, 3_000_000, -4_000_000), may_differ=True), st.data())
 @examples(10)
 def test_other_intervals_end_in_the_same_bytes(

@@ -129,7 +129,7 @@ def _write_everything(url: str, order: int) -> None:
     catalog.close()
 
 
-@pytest.mark.fault(43)
+@pytest.mark.fault(43, slow=True)
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_two_processes_write_the_same_and_nothing_is_doubled(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
