@@ -29,9 +29,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in sorted(items, key=lambda item: not _says(item, "figure")):
         is_chosen = bool(numbers(item))
         if is_quick:
-            is_chosen = not is_slow and (
-                _says(item, "figure") or not covered.issuperset(numbers(item))
-            )
+            is_needed = _says(item, "figure") or not covered.issuperset(numbers(item))
+            is_chosen = is_needed and not _says(item, "slow")
         if is_chosen:
             covered.update(numbers(item))
         (chosen if is_chosen else others).append(item)
