@@ -21,7 +21,10 @@ from tests.faults.numbers import ASKED, FAULTS
 ANY_ORDER = "tests/stores/test_archive_any_order.py"
 COUNTS = {"KILLS": 200, "FUZZ": 5_000, "EXAMPLES": 300}
 QUICK_COUNTS = {"KILLS": 1, "FUZZ": 500, "EXAMPLES": 3}
-QUICK_FOLDERS = ("tests/faults", "tests/sources", "tests/stores", "tests/test_config.py")
+QUICK_FOLDERS = (
+    "tests/faults", ANY_ORDER, "tests/stores/test_archive_processes.py",
+    "tests/sources/test_miniseed.py",
+)  # fmt: skip
 
 STAGES = ("fetching", "picking", "locating", "backfilling")
 
