@@ -258,9 +258,10 @@ class Picker:
         """Set the phases to zero wherever no detection is near."""
         reach = 2 * round(gate.reach_s * self.card.sampling_rate_hz) + 1
         detection = maximum_filter1d(out[:, :, self.card.classes.index("D")], reach, axis=1)
+        gated = out.copy()
         for phase in self.card.phases:
-            out[:, :, self.card.classes.index(phase)] *= detection > gate.threshold
-        return out
+            gated[:, :, self.card.classes.index(phase)] *= detection > gate.threshold
+        return gated
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - parsed JSON

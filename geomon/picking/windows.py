@@ -68,11 +68,14 @@ def curves(network: Network, waveforms: NDArray[np.float32], rule: Windows) -> N
     n = waveforms.shape[0]
     starts = rule.starts(n)
     views = np.lib.stride_tricks.sliding_window_view(waveforms, rule.window_samples, axis=0)
-    size = max(1, _BATCH_SAMPLES // rule.window_samples)
+    # Batches of one size, the last filled up with windows again: one shape is one compiled graph.
+    n_batches = -(-starts.size * rule.window_samples // _BATCH_SAMPLES)
+    size = -(-starts.size // n_batches)
+    chosen = np.append(starts, np.full(size * n_batches - starts.size, starts[-1]))
     outputs = np.concatenate([
-        network(_scaled(views[starts[k : k + size]].swapaxes(1, 2), rule))
-        for k in range(0, starts.size, size)
-    ])  # fmt: skip
+        network(_scaled(views[batch].swapaxes(1, 2), rule))
+        for batch in np.split(chosen, n_batches)
+    ])[: starts.size]  # fmt: skip
     if rule.blend == "lines":
         middles = starts + rule.window_samples // 2
         columns = [np.interp(np.arange(n), middles, column) for column in outputs[:, 0].T]
