@@ -9,18 +9,53 @@ import difflib
 import hashlib
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from geomon.config.section import Section
+from geomon.config.sources import (
+    FdsnSource,
+    FilesSource,
+    HostLimits,
+    OpenDataSource,
+    SeedLinkSource,
+    SimulatedSource,
+    Source,
+)
 from geomon.errors import ConfigError
 from geomon.velocity import LayeredModel
 
-_PACKAGED = Path(__file__).parent / "configs"
-_CHECKOUT = Path(__file__).parent.parent / "configs"
-_SERVER = r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?$"
+__all__ = [
+    "Alerts",
+    "Archive",
+    "Association",
+    "Catalog",
+    "Compute",
+    "Config",
+    "FdsnSource",
+    "FilesSource",
+    "HostLimits",
+    "Layer",
+    "MagnitudeSettings",
+    "Network",
+    "OpenDataSource",
+    "PickerSettings",
+    "Region",
+    "Schedule",
+    "SeedLinkSource",
+    "SimulatedSource",
+    "Source",
+    "Velocity",
+    "config_schema",
+    "find_config",
+    "load_config",
+]
+
+_PACKAGED = Path(__file__).parent.parent / "configs"
+_CHECKOUT = _PACKAGED.parent.parent / "configs"
 
 
 def _place(url: str) -> str:
@@ -31,11 +66,7 @@ def _place(url: str) -> str:
     return url
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class Region(_Section):
+class Region(Section):
     """Where events are looked for."""
 
     west: Annotated[float, Field(ge=-180, le=180)]
@@ -57,7 +88,7 @@ class Region(_Section):
         return self
 
 
-class Network(_Section):
+class Network(Section):
     """The stations watched, and the area they watch."""
 
     name: str
@@ -76,149 +107,7 @@ class Network(_Section):
     """Band and instrument codes to use, the first one a sensor site has."""
 
 
-class HostLimits(_Section):
-    """How fast one host may be asked."""
-
-    max_connections: Annotated[int, Field(ge=1, le=16)] | None = None
-    """Requests at a time."""
-    requests_per_s: Annotated[float, Field(gt=0, le=100)] | None = None
-    """Requests a second."""
-
-
-class _ByHost(dict[str, HostLimits]):
-    # A config is a key of caches.
-    def __hash__(self) -> int:  # type: ignore[override]
-        return hash(frozenset(self.items()))
-
-
-class FdsnSource(_Section):
-    """FDSN web services (dataselect and station)."""
-
-    kind: Literal["fdsn"] = "fdsn"
-    urls: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Data centres in order of preference: base URLs or names ObsPy knows, for example SCEDC."""
-    auth: Literal["none", "password", "token", "eida"] = "none"
-    """How to be let in to restricted data; the secrets come from the environment only.
-
-    password: GEOMON_FDSN_USER and GEOMON_FDSN_PASSWORD, by HTTP digest at queryauth. token:
-    GEOMON_FDSN_TOKEN, sent as a bearer token. eida: GEOMON_FDSN_TOKEN holds an EIDA token, which
-    the data centre exchanges for a user and password. With several data centres the variables
-    say whose they are: GEOMON_FDSN_TOKEN_GEOFON_GFZ_DE is for geofon.gfz.de; a data centre
-    without any is asked as anyone. Secrets go over https only.
-    """
-    contact: str = ""
-    """E-mail address sent as part of the User-Agent, as data centres ask for."""
-    connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
-    """Longest wait for a connection."""
-    read_timeout_s: Annotated[float, Field(gt=0, le=600)] = 60.0
-    """Longest silence in the middle of an answer."""
-    deadline_s: Annotated[float, Field(gt=0, le=7200)] = 600.0
-    """Longest time for one request in all."""
-    min_bytes_per_s: Annotated[float, Field(ge=0)] = 500.0
-    """Slowest answer accepted, on average, once `read_timeout_s` has passed."""
-    max_answer_mb: Annotated[float, Field(gt=0, le=8192)] = 512.0
-    """Largest answer accepted, unpacked, in megabytes (10^6 bytes)."""
-    max_channel_days: Annotated[float, Field(gt=0, le=1000)] = 8.0
-    """Most data asked for in one request, as channels times days; more is asked in parts."""
-    max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
-    """How often one request is tried."""
-    retry_wait_s: Annotated[float, Field(ge=0, le=600)] = 1.0
-    """Mean wait before the second try; it doubles with each further one, up to two minutes."""
-    pause_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
-    """How long a host is left alone after five failures in a row."""
-    max_connections: Annotated[int, Field(ge=1, le=16)] | None = None
-    """Requests to one host at a time; by default what the host is known to allow, else 3."""
-    requests_per_s: Annotated[float, Field(gt=0, le=100)] | None = None
-    """Requests to one host a second; by default what the host is known to allow, else 5."""
-    limits: Annotated[dict[str, HostLimits], AfterValidator(_ByHost)] = Field(
-        default_factory=_ByHost
-    )
-    """Other limits for single hosts, by host name (with the port, where the URL has one)."""
-
-
-class OpenDataSource(_Section):
-    """A data centre's public bucket of day files on Amazon S3, read anonymously."""
-
-    kind: Literal["opendata"] = "opendata"
-    centre: Literal["SCEDC", "NCEDC", "EARTHSCOPE", "GEONET"]
-    """Whose bucket."""
-    endpoint: Annotated[str, Field(pattern=r"https?://[^/@\s]+/?")] | None = None
-    """Address of another S3 server that holds a copy of the bucket; by default Amazon's."""
-    region: Annotated[str, Field(pattern=r"[a-z0-9-]{1,32}")] | None = None
-    """Amazon region, should the bucket have moved."""
-    station_service: str | None = None
-    """Base URL of the FDSN station service; by default the centre's own."""
-    connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 3.0
-    """Longest wait for a connection."""
-    deadline_s: Annotated[float, Field(gt=0, le=7200)] = 300.0
-    """Longest time for one object in all."""
-    max_object_mb: Annotated[float, Field(gt=0, le=8192)] = 512.0
-    """Largest object read, in megabytes (10^6 bytes)."""
-    max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
-    """How often one object is tried."""
-    retry_wait_s: Annotated[float, Field(ge=0, le=600)] = 1.0
-    """Mean wait before the second try; it doubles with each further one, up to two minutes."""
-    max_connections: Annotated[int, Field(ge=1, le=64)] = 8
-    """Objects read at a time."""
-
-
-class FilesSource(_Section):
-    """Folders of miniSEED files, found by their content."""
-
-    kind: Literal["files"] = "files"
-    paths: Annotated[tuple[Path, ...], Field(min_length=1)]
-    """Files or folders, searched recursively."""
-
-
-class SeedLinkSource(_Section):
-    """SeedLink servers: waveforms as they are recorded, protocol versions 3 and 4."""
-
-    kind: Literal["seedlink"] = "seedlink"
-    servers: Annotated[tuple[Annotated[str, Field(pattern=_SERVER)], ...], Field(min_length=1)]
-    """Servers in order of preference, as HOST:PORT; the port is 18000 by default, 18500 for TLS."""
-    protocol: Literal["auto", 3, 4] = "auto"
-    """Protocol version to speak; by default the newest the server offers."""
-    tls: bool = False
-    """Whether to encrypt the connection and check the server's certificate."""
-    state: Path = Path("seedlink-state.json")
-    """File that remembers the last packet archived of each station."""
-    reach_s: Annotated[float, Field(ge=0, le=3_153_600_000)] = 86_400.0
-    """How far back a station is asked for the first time."""
-    max_connections: Annotated[int, Field(ge=1, le=16)] = 1
-    """Connections to one server at a time."""
-    connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
-    """Longest wait for a connection."""
-    read_timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0
-    """Longest silence of a server that owes an answer."""
-    quiet_s: Annotated[float, Field(gt=0, le=600)] = 5.0
-    """Silence after which a version 3 server, which need not tell, has sent all it has."""
-    deadline_s: Annotated[float, Field(gt=0, le=86_400)] = 600.0
-    """Longest time to collect or fetch in one go; the next one goes on from there."""
-    max_attempts: Annotated[int, Field(ge=1, le=20)] = 3
-    """How often a connection that broke is made again."""
-    retry_wait_s: Annotated[float, Field(ge=0, le=600)] = 1.0
-    """Mean wait before the second connection; it doubles with each further one."""
-    max_batch_mb: Annotated[float, Field(gt=0, le=512)] = 32.0
-    """Megabytes (10^6 bytes) received between two writes to the archive."""
-    max_answer_mb: Annotated[float, Field(gt=0, le=8192)] = 128.0
-    """Largest answer to one request for a span of time, in megabytes."""
-    max_packet_kb: Annotated[float, Field(ge=1, le=16_000)] = 1024.0
-    """Largest packet accepted, in kilobytes (10^3 bytes)."""
-
-
-class SimulatedSource(_Section):
-    """A simulated network with known truth."""
-
-    kind: Literal["simulated"] = "simulated"
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
-    """Everything random follows from it."""
-    n_stations: Annotated[int, Field(ge=4, le=200)] = 12
-    """Number of stations."""
-    events_per_hour: Annotated[float, Field(ge=0, le=2000)] = 48.0
-    """Mean rate of earthquakes."""
-
-
-class Archive(_Section):
+class Archive(Section):
     """The waveform archive."""
 
     url: Annotated[str, AfterValidator(_place)] = "archive"
@@ -226,14 +115,14 @@ class Archive(_Section):
     come from the environment: AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and so on."""
 
 
-class Catalog(_Section):
+class Catalog(Section):
     """The event catalogue, picks and ledger."""
 
     url: str = "sqlite:///catalog.sqlite"
     """SQLAlchemy URL; a relative SQLite path resolves from the config file."""
 
 
-class PickerSettings(_Section):
+class PickerSettings(Section):
     """The phase picker."""
 
     name: str = "default"
@@ -244,7 +133,7 @@ class PickerSettings(_Section):
     """Probability an S pick must exceed; by default the picker card's."""
 
 
-class Association(_Section):
+class Association(Section):
     """How picks are grouped into events."""
 
     tile_s: Annotated[int, Field(ge=60, le=86_400)] = 600
@@ -263,7 +152,7 @@ class Association(_Section):
     """Stations farther than this from an event are not used; by default the region decides."""
 
 
-class Layer(_Section):
+class Layer(Section):
     """One layer of constant speed."""
 
     top_km: float
@@ -274,7 +163,7 @@ class Layer(_Section):
     """S speed."""
 
 
-class Velocity(_Section):
+class Velocity(Section):
     """The layered velocity model."""
 
     name: str = "iasp91"
@@ -301,7 +190,7 @@ class Velocity(_Section):
         )
 
 
-class MagnitudeSettings(_Section):
+class MagnitudeSettings(Section):
     """Local magnitude: log10 A + a log10(r / 100) + b (r - 100) + c, A in mm, r in km.
 
     The defaults are Hutton and Boore (1987) with the IASPEI Wood-Anderson gain of 2080.
@@ -321,7 +210,7 @@ class MagnitudeSettings(_Section):
     """Smallest ratio of peak amplitude to noise before the event."""
 
 
-class Schedule(_Section):
+class Schedule(Section):
     """When the flows run once deployed; the Prefect UI may change it afterwards."""
 
     monitor_every_s: Annotated[int, Field(ge=30, le=86_400)] = 300
@@ -332,7 +221,7 @@ class Schedule(_Section):
     """UTC time of the daily run over yesterday."""
 
 
-class Alerts(_Section):
+class Alerts(Section):
     """Who is told about a new event."""
 
     min_magnitude: float | None = None
@@ -343,19 +232,13 @@ class Alerts(_Section):
     """Where new events are sent as JSON by HTTP POST; they are always logged."""
 
 
-class Compute(_Section):
+class Compute(Section):
     """Where the work is done."""
 
     workers: Annotated[int, Field(ge=1, le=1024)] = 2
     """Station-days fetched and written at once on this machine."""
     dask_scheduler: str | None = None
     """Address of a Dask scheduler, for example tcp://head:8786, to use instead of this machine."""
-
-
-type Source = Annotated[
-    FdsnSource | FilesSource | OpenDataSource | SeedLinkSource | SimulatedSource,
-    Field(discriminator="kind"),
-]
 
 
 class Config(BaseSettings):
