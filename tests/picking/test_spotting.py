@@ -22,7 +22,7 @@ def stock_index(rng: np.random.Generator) -> np.ndarray:
     n = int(rng.integers(500, 4000))
     calm = np.exp(0.3 * lfilter([np.sqrt(1 - 0.98**2)], [1, -0.98], rng.normal(size=n)))
     steps = 0.0003 + 0.01 * calm * rng.standard_t(5, n)
-    return 1000 * np.exp(np.cumsum(steps))
+    return np.asarray(1000 * np.exp(np.cumsum(steps)))
 
 
 def monthly_temperature(rng: np.random.Generator) -> np.ndarray:
@@ -48,7 +48,7 @@ def local(rng: np.random.Generator) -> np.ndarray:
     )  # fmt: skip
     motion = seismograms(rng, paths, n_samples=n, sampling_rate_hz=100.0)[0, 0]
     noise = draw_noise(rng, level=rng.uniform(0, 1), n_samples=n, sampling_rate_hz=100.0)[0, 0]
-    return motion / np.abs(motion).max() * rng.uniform(10, 300) + noise / noise.std()
+    return np.asarray(motion / np.abs(motion).max() * rng.uniform(10, 300) + noise / noise.std())
 
 
 def long_period(rng: np.random.Generator) -> np.ndarray:
@@ -64,7 +64,7 @@ def long_period(rng: np.random.Generator) -> np.ndarray:
         bell = np.exp(-0.5 * ((t - arrival) / (1.5 * period)) ** 2)
         trace += 0.2 * bell * np.cos(2 * np.pi * (t - arrival) / period)
     noise = lfilter([1], [1, -0.9], rng.normal(size=n))
-    return trace / np.abs(trace).max() * rng.uniform(10, 300) + noise / noise.std()
+    return np.asarray(trace / np.abs(trace).max() * rng.uniform(10, 300) + noise / noise.std())
 
 
 def scores(draw: Callable[[np.random.Generator], np.ndarray]) -> np.ndarray:
@@ -113,7 +113,7 @@ def test_recorded_seismograms_rank_above_all_else(
 )
 def test_each_kind_is_named(draw: Callable[[np.random.Generator], np.ndarray], kind: str) -> None:
     rng = np.random.default_rng(3)
-    named = [spot(draw(rng)).kind for _ in range(100)]
+    named: list[str] = [spot(draw(rng)).kind for _ in range(100)]
     assert named.count(kind) >= 90
 
 

@@ -1,6 +1,8 @@
 """The training command: learns, resumes, and leaves a picker that loads."""
 
-import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,10 +36,8 @@ def test_training_resumes_and_leaves_a_picker_that_loads(
     monkeypatch.setattr(fitting.Sampler, "batch", dies_in_second_epoch)
     with pytest.raises(OSError, match="power cut"):
         train(TINY, tmp_path / "tiny")
-    state = tmp_path / "tiny" / "checkpoint.json"
-    assert json.loads(state.read_text())["epochs"] == 1
-    made = train(TINY, tmp_path / "tiny")
-    assert json.loads(state.read_text())["epochs"] == 2
+    made = train(TINY, tmp_path / "tiny", tensorboard=tmp_path / "log")
+    assert len(list((tmp_path / "log").iterdir())) == 1
     assert sorted(set(drawn)) == [0, 1, 2, 3, 4]
     assert drawn.count(0) == drawn.count(1) == 1
     loaded = load_picker(tmp_path / "tiny")
@@ -45,6 +45,42 @@ def test_training_resumes_and_leaves_a_picker_that_loads(
     assert np.array_equal(loaded.predict(x), made.predict(x))
     assert loaded.card.training.recipe["steps"] == 4
     assert loaded.card.training.data[-1].use == "synthetic"
+
+
+_ENDLESS = """
+import sys
+from pathlib import Path
+from geomon.training import fit
+from tests.training.test_fit import TINY, replace
+fit._STEPS_AN_EPOCH = 2
+fit.train(replace(TINY, steps=100_000), Path(sys.argv[1]))
+"""
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, "-c", _ENDLESS, str(out)])
+    try:
+        while not (out / "checkpoint.keras").is_file() and process.poll() is None:
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
+    (out / "checkpoint.fresh.keras").write_bytes(b"half a check")
+    monkeypatch.setattr(fitting, "_STEPS_AN_EPOCH", 2)
+    drawn: list[int] = []
+    original = fitting.Sampler.batch
+
+    def noted(self: fitting.Sampler, number: int, size: int) -> object:
+        drawn.append(number)
+        return original(self, number, size)
+
+    monkeypatch.setattr(fitting.Sampler, "batch", noted)
+    train(replace(TINY, steps=100), out)
+    assert drawn[0] >= 2
+    assert drawn[-1] == 100
 
 
 def test_folders_without_data_are_named(tmp_path: Path) -> None:

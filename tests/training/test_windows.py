@@ -64,6 +64,28 @@ def test_augmentations_keep_windows_sound(change: object, card: PickerCard) -> N
         assert x.dtype == y.dtype == weight.dtype == np.float32
 
 
+def test_dead_channels_survive_a_coarse_digitiser() -> None:
+    window = Window.of(np.zeros((LENGTH, 3)))
+    window.samples[3000:] = 1e9
+    window.samples[:, 1] = np.random.default_rng(0).normal(0, 100, LENGTH)
+    quantise(window, np.random.default_rng(1))
+    assert np.isfinite(window.samples).all()
+    assert len(np.unique(window.samples[:, 1])) < 1000
+    assert window.samples[-1, 0] == 1e9
+
+
+def test_two_recordings_at_once_keep_the_labels_that_show(sampler: Sampler) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        one, two = sampler._cut(rng, 1600), sampler._cut(rng, 1600)
+        before = np.maximum(one.target, two.target)
+        sampler._superpose(one, two, rng)
+        assert np.isfinite(one.samples).all()
+        there = one.valid.any(axis=1)
+        assert np.array_equal(one.target[there], before[there])
+        assert not one.target[~there].any()
+
+
 def test_label_is_a_bell_around_its_onset() -> None:
     window = Window.of(np.zeros((200, 3)))
     window.label(100.5, 1, 0.8, 10.0)
