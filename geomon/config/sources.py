@@ -50,7 +50,7 @@ class FdsnSource(Section):
     """Longest time for one request in all."""
     min_bytes_per_s: Annotated[float, Field(ge=0)] = 500.0
     """Slowest answer accepted, on average, once `read_timeout_s` has passed."""
-    max_answer_mb: Annotated[float, Field(gt=0, le=8192)] = 512.0
+    max_answer_mb: Annotated[float, Field(gt=0, le=8192)] = 128.0
     """Largest answer accepted, unpacked, in megabytes (10^6 bytes)."""
     max_channel_days: Annotated[float, Field(gt=0, le=1000)] = 8.0
     """Most data asked for in one request, as channels times days; more is asked in parts."""

@@ -60,6 +60,10 @@ class Holes:
             if left or gaps.known(str(seed_id), asked):
                 gaps.note(str(seed_id), asked, left)
 
+    def lacks(self, span: TimeSpan, seed_ids: Sequence[SeedId]) -> bool:
+        """Tell whether the archive lacks anything of some channels in a span."""
+        return any(holes for seed_id, holes in self._of(span).items() if seed_id in seed_ids)
+
     def _of(self, span: TimeSpan) -> dict[SeedId, list[TimeSpan]]:
         """Return what the archive lacks of each channel; the span may begin between samples."""
         streams = {seed_id.stream_id for seed_id in self._seed_ids}

@@ -213,6 +213,7 @@ def _fetch_holes(config: Config, unit: _Unit) -> _Outcome:
     problems: list[str] = []
     timing_quality: dict[SeedId, float] = {}
     n_bytes = n_new = 0
+    failed = False
     for hole, lacking in holes.to_ask():
         for part in hole.steps(_longest_ns(space, lacking, hole)):
             fetched = space.source.fetch(lacking, part.padded(_MARGIN_S))
@@ -223,7 +224,8 @@ def _fetch_holes(config: Config, unit: _Unit) -> _Outcome:
             timing_quality |= fetched.timing_quality
             if fetched.outcome in _ANSWERED:
                 holes.note(part, lacking)
-    failed = any(kind not in _ANSWERED for kind in outcomes)
+            elif holes.lacks(part, lacking):  # what a failing source had, another may have given
+                failed = True
     missing_s = _record(space, unit, failed=failed, problems=problems)
     if n_new:
         _assess(config, unit, timing_quality)

@@ -168,16 +168,16 @@ def _opened(paths: Sequence[Path]) -> sqlite3.Connection:
     """Open the index of some folders; one in memory where it cannot be kept."""
     named = hashlib.sha256(repr((_FORMAT, sorted(map(str, paths)))).encode()).hexdigest()[:24]
     file = cache_folder("files") / f"{named}.sqlite"
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    for _ in range(2):
         try:
+            file.parent.mkdir(parents=True, exist_ok=True)
             return _with_tables(str(file))
+        except (OSError, sqlite3.OperationalError) as error:  # no place, or locked
+            logger.warning("%s: files are scanned anew each time: %s", file, error)
+            break
         except sqlite3.DatabaseError:
             file.unlink(missing_ok=True)
-            return _with_tables(str(file))
-    except (OSError, sqlite3.Error) as error:
-        logger.warning("%s: files are scanned anew each time: %s", file, error)
-        return _with_tables(":memory:")
+    return _with_tables(":memory:")
 
 
 def _with_tables(place: str) -> sqlite3.Connection:
