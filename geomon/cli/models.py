@@ -1,11 +1,14 @@
 """Commands about phase pickers."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from geomon.cli.common import JsonOption, print_json
+
+if TYPE_CHECKING:
+    from geomon.picking.card import PickerCard
 
 model_app = typer.Typer(no_args_is_help=True, help="The phase pickers.")
 
@@ -15,12 +18,13 @@ def list_pickers(
     folder: Annotated[Path | None, typer.Option(help="Also the pickers below this folder.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the packaged pickers, and those below a folder."""
-    from geomon.picking.card import packaged_pickers, read_card
+    """List the packaged and the imported pickers, and those below a folder."""
+    from geomon.picking.card import imported_pickers, packaged_pickers, read_card
 
     folders = packaged_pickers()
-    if folder is not None:
-        folders += sorted(path.parent for path in folder.rglob("card.json"))
+    for other in (imported_pickers(), folder):
+        if other is not None:
+            folders += sorted(path.parent for path in other.rglob("card.json"))
     cards = [(path, read_card(path)) for path in folders]
     if as_json:
         print_json([{"path": str(path), **card.model_dump(mode="json")} for path, card in cards])
@@ -32,15 +36,58 @@ def list_pickers(
 
 @model_app.command("import")
 def import_picker(
-    checkpoint: Annotated[Path, typer.Argument(help="PhaseNet's TensorFlow 1 checkpoint prefix.")],
-    output: Annotated[Path, typer.Argument(help="Folder to write the picker to.")],
+    path: Annotated[Path, typer.Argument(help="Any one file of a published picker.")],
+    name: Annotated[str, typer.Option(help="What to call it: `picker.name` of a config.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to write it to; by default the user's own.")
+    ] = None,
+    form: Annotated[
+        Literal["phasenet", "eqtransformer", "gpd", "seisbench"] | None,
+        typer.Option("--format", help="Its format; recognised by the content without."),
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Turn PhaseNet's published checkpoint into a picker that `picker.name` can point to."""
-    from geomon.picking.card import save_picker
-    from geomon.picking.importers import import_phasenet
+    """Turn published weights into a picker: PhaseNet, EQTransformer, GPD, SeisBench's PhaseNet.
 
-    picker = save_picker(import_phasenet(checkpoint), output)
-    print(f"wrote {picker.card.label} to {output}; use it with picker: {{name: {output}}}")
+    Nothing in their files is run: neither pickles nor Lambda layers.
+    """
+    from geomon.picking.card import imported_folder, save_picker
+    from geomon.picking.importers import import_picker as read
+
+    folder = output or imported_folder(name)
+    picker = save_picker(read(path, name=name, form=form), folder)
+    if as_json:
+        print_json({"path": str(folder), **picker.card.model_dump(mode="json")})
+        return
+    print("\n".join(_essentials(picker.card)))
+    print(f"saved in {folder}; use it with picker: {{name: {output or name}}}")
+
+
+def _essentials(card: "PickerCard") -> list[str]:
+    """Return what a card says in a few lines."""
+    rule, windows = card.normalisation, card.windows
+    scaling = f"scaled over {rule.window_s:g} s" if rule.window_s else "not scaled beforehand"
+    if rule.highpass_hz:
+        scaling += f", above {rule.highpass_hz:g} Hz"
+    if rule.lowpass_hz:
+        scaling += f", below {rule.lowpass_hz:g} Hz"
+    shape = "whole records"
+    if windows:
+        shape = (
+            f"windows of {windows.window_samples} samples every {windows.stride}, "
+            f"scaled by {windows.scaling}, blended by {windows.blend}"
+        )
+    thresholds = ", ".join(f"{phase} {value:g}" for phase, value in card.thresholds.items())
+    gate = f", where D exceeds {card.gate.threshold:g}" if card.gate else ""
+    return [
+        f"{card.label}: {card.description}",
+        f"  input       {card.components} at {card.sampling_rate_hz} Hz, {scaling}",
+        f"  run over    {shape}",
+        f"  classes     {' '.join(card.classes)}",
+        f"  thresholds  {thresholds}{gate}",
+        f"  licence     {card.licence}",
+        f"  cite        {card.citation}",
+    ]
 
 
 @model_app.command()
@@ -54,6 +101,9 @@ def train(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Batches; the recipe's by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="The recipe's by default.")] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder to log to, for TensorBoard.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a picker; started again after a stop, it goes on from its checkpoint."""
@@ -67,7 +117,7 @@ def train(
         recipe = replace(recipe, steps=steps)
     if seed is not None:
         recipe = replace(recipe, seed=seed)
-    picker = fit(recipe, output, real=real, teacher=teacher)
+    picker = fit(recipe, output, real=real, teacher=teacher, tensorboard=tensorboard)
     if as_json:
         print_json({"path": str(output), **picker.card.model_dump(mode="json")})
         return

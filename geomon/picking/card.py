@@ -6,11 +6,10 @@ own and the few of `geomon.picking.layers`.
 """
 
 import hashlib
-import io
-import json
 import os
-import zipfile
-from collections.abc import Callable, Iterator
+import re
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,46 +24,15 @@ from geomon.errors import PickerMismatch
 from geomon.events import Phase
 from geomon.picking.architecture import folded
 from geomon.picking.backend import load_keras
-from geomon.picking.layers import OWN_LAYERS, own_layers
+from geomon.picking.keras_archive import check_archive, undated
+from geomon.picking.layers import own_layers
 from geomon.picking.windows import Windows, curves
 
 CARD_FILE = "card.json"
 MODEL_FILE = "model.keras"
 _PACKAGED = Path(__file__).parent / "weights"
 _MAX_MODEL_BYTES = 64 * 2**20
-_MAX_CONFIG_BYTES = 4 * 2**20
-_LAYERS = frozenset(
-    {
-        "Activation",
-        "Add",
-        "AveragePooling1D",
-        "BatchNormalization",
-        "Bidirectional",
-        "Concatenate",
-        "Conv1D",
-        "Conv1DTranspose",
-        "Cropping1D",
-        "Dense",
-        "DepthwiseConv1D",
-        "Dropout",
-        "Flatten",
-        "Functional",
-        "InputLayer",
-        "LSTM",
-        "LayerNormalization",
-        "MaxPooling1D",
-        "ReLU",
-        "Reshape",
-        "SeparableConv1D",
-        "Softmax",
-        "SpatialDropout1D",
-        "UpSampling1D",
-        "ZeroPadding1D",
-    }
-)
-# What else Keras writes as an object into a configuration, by where it comes from.
-_OTHER_MODULES = ("keras.initializers", "keras.regularizers", "keras.constraints")
-_OTHER_CLASSES = frozenset({"DTypePolicy", "__keras_tensor__", "__tuple__"})
+_NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 
 class _Part(BaseModel):
@@ -138,7 +106,7 @@ class Training(_Part):
 class PickerCard(_Part):
     """Everything that must be known to use a picker properly."""
 
-    name: Annotated[str, Field(pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")]
+    name: Annotated[str, Field(pattern=rf"^{_NAME}$")]
     """What the picker is called; its picks carry it."""
     version: str
     """Version of these weights."""
@@ -150,7 +118,7 @@ class PickerCard(_Part):
     """What to cite when the picker is used."""
     sampling_rate_hz: Literal[100] = 100
     """Rate of the model's input, Hz."""
-    components: Annotated[str, Field(pattern=r"[ZNE]{3}")]
+    components: Annotated[str, Field(pattern=r"^[ZNE]{3}$")]
     """Order of the input channels: a permutation of Z, N, E."""
     classes: tuple[Literal["N", "P", "S", "D"], ...]
     """Order of the output classes; N is noise, D the detection of an event."""
@@ -174,7 +142,7 @@ class PickerCard(_Part):
     """How the weights came about."""
     scores: dict[str, float] = {}
     """What was measured on data the picker never saw."""
-    weights_sha256: Annotated[str, Field(pattern=r"[0-9a-f]{64}")]
+    weights_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     """SHA-256 of the weights file."""
     git_revision: str = ""
     """Revision of the code that trained it."""
@@ -264,42 +232,6 @@ class Picker:
         return gated
 
 
-def _objects(config: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - parsed JSON
-    """Yield every serialised object inside a Keras configuration."""
-    if isinstance(config, dict):
-        if "class_name" in config:
-            yield config
-        for value in config.values():
-            yield from _objects(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _objects(value)
-
-
-def _check_architecture(content: bytes, path: Path) -> None:
-    """Refuse an archive that names anything but plain Keras layers.
-
-    Raises
-    ------
-    PickerMismatch
-        If it does, or is no archive.
-    """
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive, archive.open("config.json") as file:
-            config = json.loads(file.read(_MAX_CONFIG_BYTES))
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        msg = f"{path}: not a .keras archive ({error})"
-        raise PickerMismatch(msg) from error
-    for entry in _objects(config):
-        name, module = str(entry["class_name"]), str(entry.get("module"))
-        plain = module in {"keras.layers", "keras.src.models.functional"} and name in _LAYERS
-        own = module == "geomon.picking.layers" and name in OWN_LAYERS
-        other = module in _OTHER_MODULES or (name in _OTHER_CLASSES and module in {"keras", "None"})
-        if not (plain or own or other) or entry.get("registered_name") not in {None, name}:
-            msg = f"{path}: layer class {name!r} of module {module!r} is not allowed in a picker"
-            raise PickerMismatch(msg)
-
-
 def _check_shapes(model: Any, card: PickerCard, path: Path) -> None:  # noqa: ANN401
     """Refuse a model whose input or output cannot be what the card says.
 
@@ -363,6 +295,34 @@ def imported_pickers() -> Path:
     return Path(home, "geomon", "pickers")
 
 
+def check_name(name: str) -> None:
+    """Refuse what cannot be a picker's name.
+
+    Raises
+    ------
+    PickerMismatch
+        If it has other characters than letters, digits, "_", "." and "-", or more than 64.
+    """
+    if not re.fullmatch(_NAME, name):
+        msg = f"{name!r} cannot be a picker's name: letters, digits, '_', '.' and '-', at most 64"
+        raise PickerMismatch(msg)
+
+
+def imported_folder(name: str) -> Path:
+    """Return the folder that a picker is imported to, and found in by its name.
+
+    Raises
+    ------
+    PickerMismatch
+        If it cannot be a name, or is the name of a picker shipped with geomon.
+    """
+    check_name(name)
+    if (_PACKAGED / name).is_dir():
+        msg = f"{name}: a picker shipped with geomon has this name; choose another one"
+        raise PickerMismatch(msg)
+    return imported_pickers() / name
+
+
 def picker_folder(name_or_path: str | Path) -> Path:
     """Return the folder of a picker: of a packaged or imported one by name, else the path."""
     if "/" not in str(name_or_path):
@@ -397,7 +357,7 @@ def load_picker(name_or_path: str | Path) -> Picker:
     if digest != card.weights_sha256:
         msg = f"{path}: SHA-256 {digest[:12]}… is not the card's {card.weights_sha256[:12]}…"
         raise PickerMismatch(msg)
-    _check_architecture(content, path)
+    check_archive(content, path)
     keras = load_keras()
     try:
         model = keras.saving.load_model(
@@ -413,6 +373,8 @@ def load_picker(name_or_path: str | Path) -> Picker:
 def save_picker(picker: Picker, folder: Path) -> Picker:
     """Write a picker folder; the card gets the hash of the file written.
 
+    The same model always gives the same file, and so the same label.
+
     Returns
     -------
     Picker
@@ -420,8 +382,12 @@ def save_picker(picker: Picker, folder: Path) -> Picker:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / MODEL_FILE
-    picker.model.save(path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with tempfile.TemporaryDirectory() as scratch:
+        draft = Path(scratch, MODEL_FILE)
+        picker.model.save(draft)
+        content = undated(draft)
+    path.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
     card = picker.card.model_copy(update={"weights_sha256": digest})
     (folder / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return Picker(picker.model, card)

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from geomon.errors import PickerMismatch
-from geomon.picking.card import Picker, load_picker, read_card, save_picker
+from geomon.picking.card import (
+    Picker,
+    imported_folder,
+    load_picker,
+    picker_folder,
+    read_card,
+    save_picker,
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +54,29 @@ def test_saved_picker_predicts_the_same(random_picker: Picker, folder: Path) -> 
 
 
 @pytest.mark.fault(50, slow=True)
+def test_the_same_model_gives_the_same_file(
+    random_picker: Picker, folder: Path, tmp_path: Path
+) -> None:
+    again = save_picker(random_picker, tmp_path / "again")
+    assert again.card == read_card(folder)
+
+
+def test_imported_pickers_are_found_by_name(
+    random_picker: Picker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    saved = save_picker(random_picker, imported_folder("mine"))
+    assert picker_folder("mine") == tmp_path / "geomon" / "pickers" / "mine"
+    assert read_card(picker_folder("mine")) == saved.card
+    for name, says in (
+        ("../x", "cannot be a picker's name"),
+        ("default", "shipped with geomon"),
+        ("", "cannot be a picker's name"),
+    ):
+        with pytest.raises(PickerMismatch, match=says):
+            imported_folder(name)
+
+
 def test_other_weights_than_the_cards(copy: Path) -> None:
     with (copy / "model.keras").open("ab") as file:
         file.write(b"x")
@@ -59,6 +89,12 @@ def test_other_weights_than_the_cards(copy: Path) -> None:
     [
         ({"components": "ZZN"}, "components 'ZZN'"),
         ({"components": "ZRT"}, "components"),
+        ({"name": "a/../b"}, "name"),
+        ({"gate": {"threshold": 0.3, "reach_s": 1}}, "there is a gate, but no D"),
+        (
+            {"windows": {"window_samples": 400, "stride": 9, "scaling": "std", "blend": "lines"}},
+            r"model input .* is not \(batch, 400, 3\)",
+        ),
         ({"classes": ["N", "P"]}, "output"),
         ({"classes": ["N", "P", "P"]}, "classes"),
         ({"thresholds": {"P": 0.3}}, "thresholds"),
@@ -103,6 +139,8 @@ def rewrite(folder: Path, change: object) -> None:
         {"module": "os", "class_name": "system", "registered_name": None},
         {"module": "builtins", "class_name": "function", "registered_name": "function"},
         {"module": "keras.layers", "class_name": "Conv1D", "registered_name": "evil>Conv1D"},
+        {"module": "geomon.picking.layers", "class_name": "Lambda", "registered_name": None},
+        {"module": "evil", "class_name": "AdditiveSelfAttention", "registered_name": None},
     ],
 )
 def test_foreign_layers_are_refused(copy: Path, layer: dict[str, object]) -> None:

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geomon.processing.condition import filled, flat_lines, highpass, runs, without_spikes
+from geomon.processing.condition import (
+    filled,
+    flat_lines,
+    highpass,
+    lowpass,
+    runs,
+    without_spikes,
+)
 
 
 @given(st.lists(st.booleans(), max_size=80))
@@ -60,6 +67,14 @@ def test_gaps_become_straight_lines() -> None:
     assert mended.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 8]
     assert np.flatnonzero(~bridged).tolist() == [5, 6, 7, 9]
     assert not filled(trace, np.zeros(10, dtype=np.bool_), 2)[0].any()
+
+
+def test_lowpass_keeps_a_constant_and_stops_what_is_faster() -> None:
+    time = np.arange(3000) / 100
+    slow, fast = 500 + np.sin(2 * np.pi * time), np.sin(2 * np.pi * 45 * time)
+    assert np.abs(lowpass(np.full(3000, 500.0), 20.0, 100.0, 4) - 500).max() < 1e-9
+    # The filter delays what it lets through by some hundredths of a second.
+    assert np.abs(lowpass(slow + fast, 20.0, 100.0, 4)[200:] - slow[198:-2]).max() < 0.05
 
 
 def test_highpass_is_causal_and_starts_at_rest() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from geomon.errors import PickerMismatch
-from geomon.picking.card import Picker
+from geomon.picking.card import Picker, check_name
 from geomon.picking.importers.eqtransformer import import_eqtransformer, is_eqtransformer
 from geomon.picking.importers.gpd import import_gpd, is_gpd
 from geomon.picking.importers.keras2 import read_model
@@ -85,7 +85,7 @@ def _described(text: bytes) -> Format | None:
     return "gpd" if is_gpd(content) else None
 
 
-def import_picker(path: Path, *, name: str, kind: Format | None = None) -> Picker:
+def import_picker(path: Path, *, name: str, form: Format | None = None) -> Picker:
     """Import a published picker.
 
     Parameters
@@ -94,7 +94,7 @@ def import_picker(path: Path, *, name: str, kind: Format | None = None) -> Picke
         Any one of its files.
     name : str
         Name of the picker.
-    kind : str, optional
+    form : str, optional
         Its format; recognised by the content when absent.
 
     Returns
@@ -105,12 +105,13 @@ def import_picker(path: Path, *, name: str, kind: Format | None = None) -> Picke
     Raises
     ------
     PickerMismatch
-        If the files cannot be read or do not hold such a picker.
+        If the files cannot be read or do not hold such a picker, or if the name is none.
     """
+    check_name(name)
     importers: dict[Format, Callable[..., Picker]] = {
         "phasenet": import_phasenet,
         "eqtransformer": import_eqtransformer,
         "gpd": import_gpd,
         "seisbench": import_seisbench,
     }
-    return importers[kind or recognise(path)](path, name=name)
+    return importers[form or recognise(path)](path, name=name)

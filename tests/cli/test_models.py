@@ -1,0 +1,49 @@
+"""Published pickers become pickers that a config can name."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Shell
+from tests.picking.seisbench_files import random_state, write_json, write_pt
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    made = Shell(tmp_path)
+    made.environment["XDG_DATA_HOME"] = str(tmp_path / "data")
+    write_pt(tmp_path / "random.pt", random_state())
+    write_json(tmp_path / "random.json", norm="peak")
+    return made
+
+
+def test_import_and_list(shell: Shell) -> None:
+    done = shell.run("geomon model import random.pt --name mine")
+    assert done.returncode == 0, done.stderr
+    for words in ("mine@", "ZNE at 100 Hz", "windows of 3001 samples every 1500", "P 0.4, S 0.3"):
+        assert words in done.stdout
+    folder = shell.folder / "data" / "geomon" / "pickers" / "mine"
+    assert f"saved in {folder}; use it with picker: {{name: mine}}" in done.stdout
+    listed = json.loads(shell.run("geomon model list --json").stdout)
+    [mine] = [card for card in listed if card["name"] == "mine"]
+    assert mine["path"] == str(folder)
+    again = shell.run("geomon model import random.json --name mine --format seisbench --json")
+    assert json.loads(again.stdout) == mine
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        ("nothing.pt --name x", 1, "nothing.pt: cannot be read (No such file"),
+        ("random.pt --name a/b", 1, "'a/b' cannot be a picker's name"),
+        ("random.pt --name default", 1, "default: a picker shipped with geomon has this name"),
+        ("random.pt --name x --format gpd", 1, "random.pt: not a model that Keras 2 saved"),
+        ("random.pt --name x --format onnx", 2, "'onnx' is not one of"),
+    ],
+)
+def test_what_cannot_be_imported(shell: Shell, arguments: str, status: int, says: str) -> None:
+    done = shell.run(f"geomon model import {arguments}")
+    assert done.returncode == status
+    assert says in done.stderr
+    assert not (shell.folder / "data").exists()
