@@ -69,8 +69,6 @@ class TrainingRecipe:
         Most real noise windows taken from each continuous recording.
     real_share : float
         Share of windows cut from real recordings, where there are any.
-    label_s : float
-        Standard deviation of the Gaussian that labels an onset, seconds.
     window_s, highpass_hz, highpass_order, compression
         Of the picker's normalisation.
     labelled : tuple of str
@@ -82,25 +80,19 @@ class TrainingRecipe:
     name: str = "default"
     version: str = "2"
     seed: int = 20_241
-    steps: int = 14_000
+    steps: int = 22_000
     batch_size: int = 16
     learning_rate: float = 1e-3
     n_events: int = 7000
     n_noise: int = 1500
     n_quiet: int = 300
     real_share: float = 0.6
-    label_s: float = 0.1
     window_s: float = 20.0
     highpass_hz: float = 1.5
     highpass_order: int = 4
     compression: float | None = 1.0
     labelled: tuple[str, ...] = ("phasenet_ncedc/dataset/waveform_train",)
-    continuous: tuple[str, ...] = (
-        "deepphasepick_cx/sample_data",
-        "easyquake_wilz/tests",
-        "phasepapy_ok/examples",
-        "realdetect_ridgecrest/data/ridgecrest",
-    )
+    continuous: tuple[str, ...] = ("deepphasepick_cx/sample_data", "easyquake_wilz/tests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +250,8 @@ def fit(
     )
     logger.info("pools drawn: %d events, %d noise windows", len(events.size), len(noise))
     sampler = Sampler(
-        card, events, noise, material.recordings,
-        real_share=recipe.real_share, label_s=recipe.label_s, seed=recipe.seed,
-    )  # fmt: skip
+        card, events, noise, material.recordings, real_share=recipe.real_share, seed=recipe.seed
+    )
     keras = load_keras()
     keras.utils.set_random_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
