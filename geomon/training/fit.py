@@ -80,17 +80,17 @@ class TrainingRecipe:
     name: str = "default"
     version: str = "2"
     seed: int = 20_241
-    steps: int = 22_000
+    steps: int = 20_000
     batch_size: int = 16
     learning_rate: float = 1e-3
     n_events: int = 7000
     n_noise: int = 1500
     n_quiet: int = 300
-    real_share: float = 0.6
+    real_share: float = 0.45
     window_s: float = 20.0
     highpass_hz: float = 1.5
     highpass_order: int = 4
-    compression: float | None = 1.0
+    compression: float | None = 4.0
     labelled: tuple[str, ...] = ("phasenet_ncedc/dataset/waveform_train",)
     continuous: tuple[str, ...] = ("deepphasepick_cx/sample_data", "easyquake_wilz/tests")
 
