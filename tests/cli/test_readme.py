@@ -70,13 +70,19 @@ def test_the_python_example_runs(demo: tuple[Shell, str]) -> None:
     assert "XX.GM01.00.HHZ" in done.stdout
 
 
-def test_the_config_example_is_good(tmp_path: Path) -> None:
-    [example] = blocks("yaml")
+def test_the_config_examples_are_good(tmp_path: Path) -> None:
+    example, sources = blocks("yaml")
     path = tmp_path / "mine.yaml"
     path.write_text(example, encoding="utf-8")
     config = load_config(path)
     assert config.network.name == "My network"
     assert yaml.safe_load(example)["source"]["kind"] == config.source.kind
+    kinds = set()
+    for line in sources.splitlines():
+        if line.startswith("source:"):
+            path.write_text(f"network: {{name: mine}}\n{line}\n", encoding="utf-8")
+            kinds.add(load_config(path).source.kind)
+    assert kinds == {"fdsn", "files", "seedlink", "opendata"}
 
 
 @pytest.mark.parametrize(
