@@ -144,8 +144,11 @@ def kill_again_and_again(
         resumed_s = start(work, config, span).end()
         survival.slowest_resume_s = max(survival.slowest_resume_s, resumed_s)
         survival.n_completed += 1
-        if contents(config, span) != truth:
-            survival.problems.append(f"run {survival.n_completed}: not what undisturbed work left")
+        found = contents(config, span)
+        if found != truth:
+            names = sorted(k for k in {*found[0], *truth[0]} if found[0].get(k) != truth[0].get(k))
+            what = ", ".join(names) or "picks or events"
+            survival.problems.append(f"run {survival.n_completed}: not as undisturbed: {what}")
     return survival
 
 

@@ -76,7 +76,7 @@ def assert_is_truth(fetched, *seed_ids) -> None:
 
 @pytest.mark.fault(22)
 def test_identical_copies_are_believed_without_a_word(proxy, source, caplog):
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="geomon")
     fetched = source.fetch([PB01[0], PB01[2], PB02], SPAN)
     assert_is_truth(fetched, PB01[0], PB01[2], PB02)
     assert fetched.problems == ()
