@@ -52,13 +52,16 @@ class Holes:
     def note(self, asked: TimeSpan, seed_ids: Sequence[SeedId]) -> None:
         """Remember what an answer for some channels lacked, and forget gaps that it filled."""
         gaps = self._space.catalog.gaps
+        noted: dict[str, list[TimeSpan]] = {}
         for seed_id, holes in self._of(asked).items():
             if seed_id not in seed_ids:
                 continue
             # The live end is that of the span looked at, not of a part of it asked for.
             left = [hole for hole in holes if not _is_live(hole, self._span)]
             if left or gaps.known(str(seed_id), asked):
-                gaps.note(str(seed_id), asked, left)
+                noted[str(seed_id)] = left
+        # At once: were only some noted, the next question would be another one.
+        gaps.note_all(noted, asked)
 
     def lacks(self, span: TimeSpan, seed_ids: Sequence[SeedId]) -> bool:
         """Tell whether the archive lacks anything of some channels in a span."""

@@ -8,7 +8,7 @@ shrink it, whatever its state.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -71,11 +71,32 @@ class Gaps:
         StoreConflict
             If other writers stayed in the way.
         """
+        self.note_all({key: holes}, asked, now_ns=now_ns, run=run)
+
+    def note_all(
+        self,
+        holes: Mapping[str, Sequence[TimeSpan]],
+        asked: TimeSpan,
+        *,
+        now_ns: int | None = None,
+        run: Run | None = None,
+    ) -> None:
+        """Say what is still missing of several channels, all at once: see `note`.
+
+        Raises
+        ------
+        StoreConflict
+            If other writers stayed in the way.
+        """
         instant = time.time_ns() if now_ns is None else now_ns
-        missing = merged(hole.intersection(asked) for hole in holes if hole.overlaps(asked))
-        self._database.write(
-            run or Run.begin("ingest"), lambda write: _note(write, key, asked, missing, instant)
-        )
+
+        def work(write: Write) -> None:
+            for key, of_key in sorted(holes.items()):
+                left = merged(hole.intersection(asked) for hole in of_key if hole.overlaps(asked))
+                _note(write, key, asked, left, instant)
+
+        if holes:
+            self._database.write(run or Run.begin("ingest"), work)
 
     def to_ask(
         self, key: str, holes: Sequence[TimeSpan], *, now_ns: int | None = None
