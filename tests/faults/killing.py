@@ -11,6 +11,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -94,7 +95,8 @@ class Worker:
         """Kill it after a while; return whether it was still at work then."""
         self.process.join(after_s)
         if self.process.exitcode is None:
-            os.kill(self.process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended just now
+                os.kill(self.process.pid, signal.SIGKILL)
         self.process.join()
         self._receiver.close()
         assert self.process.exitcode in (0, -signal.SIGKILL), self.process.exitcode
