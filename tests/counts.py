@@ -10,7 +10,7 @@ def _count(name: str, default: int) -> int:
     return int(os.environ.get(name, default))
 
 
-KILLS = _count("GEOMON_TEST_KILLS", 5)
+KILLS = _count("GEOMON_TEST_KILLS", 3)
 """Writers killed while they fetch; a tenth of it while they pick, locate and backfill."""
-FUZZ = _count("GEOMON_TEST_FUZZ", 250)
+FUZZ = _count("GEOMON_TEST_FUZZ", 200)
 """Damaged miniSEED inputs decoded."""
