@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from geomon.ids import SeedId
 from geomon.services.workspace import Workspace
 from geomon.times import NS_PER_S, TimeSpan, merged, subtracted
+from geomon.waveforms import Segment, span_of
 
 _LIVE_NS = 7200 * NS_PER_S
 _SLOWEST_HZ = 20.0
@@ -66,6 +67,29 @@ class Holes:
     def lacks(self, span: TimeSpan, seed_ids: Sequence[SeedId]) -> bool:
         """Tell whether the archive lacks anything of some channels in a span."""
         return any(holes for seed_id, holes in self._of(span).items() if seed_id in seed_ids)
+
+    def lacked(self, segments: Sequence[Segment]) -> list[Segment]:
+        """Return what the archive lacks of some segments, to half a sample.
+
+        Requests reach a little beyond holes. Were what they bring twice kept twice, the archive
+        would name other requests after work that was interrupted than after work that was not.
+        """
+        span = span_of(segments)
+        if span is None:
+            return []
+        held = {
+            seed_id: parts
+            for stream in {segment.seed_id.stream_id for segment in segments}
+            for seed_id, parts in self._space.archive.coverage(stream, span).items()
+        }
+        found = []
+        for segment in segments:
+            half_s = 0.5 / segment.sampling_rate_hz
+            for hole in subtracted(segment.span, held.get(segment.seed_id, [])):
+                part = segment.clipped(hole.padded(half_s))
+                if part is not None:
+                    found.append(part)
+        return found
 
     def _of(self, span: TimeSpan) -> dict[SeedId, list[TimeSpan]]:
         """Return what the archive lacks of each channel; the span may begin between samples."""

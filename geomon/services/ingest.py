@@ -220,7 +220,7 @@ def _fetch_holes(config: Config, unit: _Unit) -> _Outcome:
             outcomes.append(fetched.outcome)
             problems += fetched.problems
             n_bytes += fetched.n_bytes
-            n_new += _keep(space, fetched)
+            n_new += _keep(space, fetched, holes)
             timing_quality |= fetched.timing_quality
             if fetched.outcome in _ANSWERED:
                 holes.note(part, lacking)
@@ -237,12 +237,13 @@ def _fetch_holes(config: Config, unit: _Unit) -> _Outcome:
     return _Outcome(tuple(outcomes), n_bytes, n_new, wanted_s, missing_s, tuple(problems), failed)
 
 
-def _keep(space: Workspace, fetched: Fetched) -> int:
+def _keep(space: Workspace, fetched: Fetched, holes: Holes) -> int:
     """Archive what came, log how it was asked for, and return how many samples are new."""
     space.catalog.requests.note(fetched.asked)
-    if not fetched.segments:
+    segments = holes.lacked(fetched.segments)
+    if not segments:
         return 0
-    reports = space.archive.write(fetched.segments, fetched.provenance)
+    reports = space.archive.write(segments, fetched.provenance)
     return sum(report.n_new_samples for report in reports)
 
 
