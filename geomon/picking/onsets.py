@@ -1,0 +1,118 @@
+"""From one piece's probability curves to picks: when, on which channel, how sure, how strong."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geomon.events import Phase, Pick
+from geomon.picking.card import PickerCard, Uncertainty
+from geomon.picking.peaks import Peak, find_peaks
+from geomon.picking.prepare import (
+    CONTEXT,
+    GRID,
+    MARGIN,
+    PIECE,
+    STEP_NS,
+    Gridded,
+    Prepared,
+    piece_span,
+)
+from geomon.times import from_ns
+
+_ROUND_NS = 1_000_000  # pick times are whole milliseconds
+_SIGNAL = 200  # samples after a pick that amplitude and signal are taken from
+_NOISE = 500  # samples before a pick that noise is taken from
+
+
+def piece_picks(
+    card: PickerCard,
+    piece: int,
+    prepared: Prepared,
+    curves: NDArray[np.float32],
+    limits: Mapping[Phase, float],
+) -> list[Pick]:
+    """Turn one piece's curves into picks.
+
+    Parameters
+    ----------
+    card : PickerCard
+        Of the picker that made the curves.
+    piece : int
+        Number of the piece on the absolute grid.
+    prepared : Prepared
+        The piece's context.
+    curves : array of float32, shape (PIECE + 2 MARGIN, n_phases)
+        Probability of each of the card's phases.
+    limits : mapping of phase to float
+        Probability a pick must exceed.
+
+    Returns
+    -------
+    list of Pick
+        Those whose time lies in the piece, in (time, phase) order.
+    """
+    inside = piece_span(piece)
+    found = []
+    for column, phase in enumerate(card.phases):
+        for peak in find_peaks(np.ascontiguousarray(curves[:, column]), limits[phase]):
+            # The curve starts MARGIN before the piece, the context CONTEXT before it.
+            index = peak.index + CONTEXT - MARGIN
+            slot = _slot(card, prepared, phase, index)
+            channel = prepared.channels[slot]
+            if channel is None:
+                continue
+            grid = piece * PIECE - CONTEXT + index
+            exact_ns = grid * STEP_NS + round(peak.shift * STEP_NS) + channel.offset_ns(index)
+            time_ns = (exact_ns + _ROUND_NS // 2) // _ROUND_NS * _ROUND_NS
+            if not inside.contains(time_ns):
+                continue
+            snr, amplitude = _strength(prepared, channel, slot, index)
+            found.append(
+                Pick(
+                    time=from_ns(time_ns),
+                    seed_id=channel.seed_id,
+                    phase=phase,
+                    probability=round(peak.probability, 4),
+                    uncertainty_s=_uncertainty(card, phase, peak),
+                    snr=snr,
+                    amplitude=amplitude,
+                    picker=card.label,
+                )
+            )
+    return sorted(found, key=lambda one: (one.time, one.phase))
+
+
+def _slot(card: PickerCard, prepared: Prepared, phase: Phase, index: int) -> int:
+    """Return the column a phase is reported on: the first with data of those that show it best."""
+    order = "ZNE" if phase == "P" else "NEZ"
+    columns = [card.components.index(letter) for letter in order]
+    with_data = [column for column in columns if prepared.valid[index, column]]
+    return (with_data or columns)[0]
+
+
+def _uncertainty(card: PickerCard, phase: Phase, peak: Peak) -> float:
+    """One standard deviation: the broader and the lower a peak, the less sure its time."""
+    rule = card.uncertainty.get(phase, Uncertainty())
+    return round(max(rule.floor_s, rule.scale * peak.width / float(GRID) / peak.probability), 3)
+
+
+def _strength(
+    prepared: Prepared, channel: Gridded, slot: int, index: int
+) -> tuple[float | None, float | None]:
+    """Signal-to-noise ratio in the picker's band, and largest deviation in counts after a pick."""
+    after, before = slice(index, index + _SIGNAL), slice(index - _NOISE, index)
+    is_signal, is_noise = prepared.valid[after, slot], prepared.valid[before, slot]
+    if not is_signal.any():
+        return None, None
+    counts = channel.samples[after][is_signal]
+    level = channel.samples[before][is_noise].mean() if is_noise.any() else counts.mean()
+    amplitude = float(f"{np.abs(counts - level).max():.6g}")
+    if not is_noise.any():
+        return None, amplitude
+    noise = prepared.filtered[before, slot][is_noise]
+    signal = prepared.filtered[after, slot][is_signal] - noise.mean()
+    floor = float(noise.std())
+    if floor == 0:
+        return None, amplitude
+    return float(f"{np.sqrt(np.mean(signal**2)) / floor:.4g}"), amplitude
