@@ -275,12 +275,9 @@ class Sampler:
             valid = valid[np.minimum(np.arange(samples.shape[0]) * down // up, need - 1)]
         window = Window.of(samples[:LENGTH].copy())
         window.valid[:] = valid[:LENGTH]
-        for index, column, height in zip(
-            recording.index, recording.column, recording.height, strict=True
-        ):
-            at = (index - first) * up / down
-            if -50 < at < LENGTH + 50:
-                window.label(at, int(column), float(height), _SIGMA)
+        places = (recording.index - first) * up / down
+        for k in np.flatnonzero((places > -50) & (places < LENGTH + 50)):
+            window.label(places[k], int(recording.column[k]), float(recording.height[k]), _SIGMA)
         return window
 
     def _add_noise(self, window: Window, rng: np.random.Generator) -> None:
