@@ -12,7 +12,7 @@ from geomon.events import Phase, Pick
 from geomon.picking.card import Picker
 from geomon.picking.infer import pick
 from geomon.processing.condition import highpass
-from geomon.times import to_ns
+from geomon.times import TimeSpan, to_ns
 from geomon.training.evaluate.scores import Score, score
 from geomon.training.recordings import LabelledWindow, recorded
 
@@ -22,8 +22,23 @@ REACH_S = 3.0  # picks this far before P and after S belong to the labelled even
 def pick_windows(
     picker: Picker, windows: Sequence[LabelledWindow], thresholds: Mapping[Phase, float]
 ) -> list[list[Pick]]:
-    """Pick each labelled window as it would be picked in continuous data."""
-    return [pick(picker, w.segments, w.span, thresholds=thresholds) for w in windows]
+    """Pick each labelled window as it would be picked in continuous data.
+
+    Parameters
+    ----------
+    picker : Picker
+        Who picks.
+    windows : sequence of LabelledWindow
+        What is picked.
+    thresholds : mapping of phase to float
+        Probability a pick must exceed; the card's where absent.
+    """
+    return [pick(picker, w.segments, window_span(w), thresholds=thresholds) for w in windows]
+
+
+def window_span(window: LabelledWindow) -> TimeSpan:
+    """Return the span from a window's first to its last sample, gaps included."""
+    return TimeSpan(window.span.start_ns, max(segment.end_ns for segment in window.segments))
 
 
 def onset_s(window: LabelledWindow, phase: Phase) -> float:
@@ -121,7 +136,7 @@ def snr_db(window: LabelledWindow) -> float:
     """
     if np.isnan(window.p_index):
         return float("nan")
-    samples, _ = recorded(window.segments, window.span)
+    samples, _ = recorded(window.segments, window_span(window))
     seen = highpass(samples.astype(np.float64), 1.0, 100.0)
     at = round(window.p_index)
     before, after = seen[max(at - 510, 0) : max(at - 10, 0)], seen[at : at + 200]
