@@ -1,4 +1,4 @@
-"""Whole, in one-minute pieces, or shuffled: the same picks, the same events, the same bytes."""
+"""Whole, in pieces of minutes, or shuffled: the same picks, the same events, the same bytes."""
 
 import random
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ _MINUTE_NS = 60 * NS_PER_S
 AROUND_MIDNIGHT = TimeSpan.parse("2024-05-01T23:57", "2024-05-02T00:03")
 
 
-def minutes(span: TimeSpan, seed: int) -> list[TimeSpan]:
-    pieces = list(span.steps(_MINUTE_NS))
+def minutes(span: TimeSpan, seed: int, length: int = 1) -> list[TimeSpan]:
+    pieces = list(span.steps(length * _MINUTE_NS))
     random.Random(seed).shuffle(pieces)
     return pieces
 
@@ -44,10 +44,10 @@ def digest(config: Config, span: TimeSpan) -> str:
 def test_the_demo_hour(tmp_path: Path) -> None:
     whole = processed(simulated(tmp_path / "whole"), [DEMO_SPAN])
     cut = simulated(tmp_path / "cut")
-    for piece in minutes(DEMO_SPAN, seed=5):
+    for piece in minutes(DEMO_SPAN, seed=5, length=5):
         assert ingest(cut, piece).n_failed == 0
         assert pick(cut, piece).n_failed == 0
-    for piece in minutes(DEMO_SPAN, seed=6):
+    for piece in minutes(DEMO_SPAN, seed=6, length=3):
         assert locate(cut, piece).n_failed == 0
     assert digest(whole, DEMO_SPAN) == digest(cut, DEMO_SPAN)
     assert len(workspace(whole).catalog.events(DEMO_SPAN.start, DEMO_SPAN.end)) > 40
