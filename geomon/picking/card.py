@@ -9,7 +9,6 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,16 +21,17 @@ from scipy.ndimage import maximum_filter1d
 
 from geomon.errors import PickerMismatch
 from geomon.events import Phase
-from geomon.picking.architecture import folded
 from geomon.picking.backend import load_keras
+from geomon.picking.convolutions import read_convolutions
 from geomon.picking.keras_archive import check_archive, undated
 from geomon.picking.layers import own_layers
-from geomon.picking.windows import Windows, curves
+from geomon.picking.windows import Network, Windows, curves
 
 CARD_FILE = "card.json"
 MODEL_FILE = "model.keras"
 _PACKAGED = Path(__file__).parent / "weights"
 _MAX_MODEL_BYTES = 64 * 2**20
+type Backend = Literal["tensorflow", "onnxruntime"]
 _NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 
@@ -160,22 +160,29 @@ class PickerCard(_Part):
 
 @dataclass(frozen=True, eq=False)
 class Picker:
-    """A model and its card, ready to use."""
+    """A model and its card, ready to use.
+
+    Attributes
+    ----------
+    model : keras.Model or None
+        None where `network` stands in for it.
+    card : PickerCard
+        How to use it.
+    network : callable, optional
+        What runs instead of the model: from waveforms to class probabilities.
+    """
 
     model: Any = field(repr=False)
     card: PickerCard
+    network: Network | None = field(default=None, repr=False)
 
     @cached_property
-    def _compiled(self) -> Callable[[NDArray[np.float32]], Any]:
-        keras = load_keras()
-        model = folded(self.model)
-        if keras.backend.backend() != "tensorflow":
-            return lambda x: model(x, training=False)
-        import tensorflow as tf
+    def _network(self) -> Network:
+        if self.network is not None:
+            return self.network
+        from geomon.picking.run_keras import keras_network
 
-        # One traced graph a shape; pieces all have the same shape.
-        function = tf.function(lambda x: model(x, training=False), autograph=False)
-        return lambda x: function(tf.constant(x))
+        return keras_network(self.model)
 
     def predict(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network on normalised waveforms.
@@ -219,9 +226,6 @@ class Picker:
             raise PickerMismatch(msg)
         return out if self.card.gate is None else self._gated(out, self.card.gate)
 
-    def _network(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(self._compiled(waveforms), dtype=np.float32)
-
     def _gated(self, out: NDArray[np.float32], gate: Gate) -> NDArray[np.float32]:
         """Set the phases to zero wherever no detection is near."""
         reach = 2 * round(gate.reach_s * self.card.sampling_rate_hz) + 1
@@ -232,7 +236,34 @@ class Picker:
         return gated
 
 
-def _check_shapes(model: Any, card: PickerCard, path: Path) -> None:  # noqa: ANN401
+def _without_keras(content: bytes, card: PickerCard, path: Path) -> Network:
+    """Return what runs a plain U-Net without Keras.
+
+    Raises
+    ------
+    PickerMismatch
+        If it is no plain U-Net, or ONNX Runtime is not installed.
+    """
+    from geomon.picking.run_onnx import onnx_network
+
+    try:
+        plain = None if card.windows else read_convolutions(content)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        msg = f"{path}: cannot be read ({error})"
+        raise PickerMismatch(msg) from error
+    if plain is None:
+        msg = f"{path}: not a plain U-Net; picker.backend must be tensorflow for it"
+        raise PickerMismatch(msg)
+    _check_shapes((None, None, plain.n_channels), (None, None, plain.n_classes), card, path)
+    return onnx_network(plain)
+
+
+def _check_shapes(
+    input_shape: tuple[int | None, ...],
+    output_shape: tuple[int | None, ...],
+    card: PickerCard,
+    path: Path,
+) -> None:
     """Refuse a model whose input or output cannot be what the card says.
 
     Raises
@@ -248,10 +279,10 @@ def _check_shapes(model: Any, card: PickerCard, path: Path) -> None:  # noqa: AN
         problem = f"classes {card.classes!r} repeat or name no phase"
     elif card.gate is not None and "D" not in card.classes:
         problem = f"there is a gate, but no D among the classes {card.classes!r}"
-    elif tuple(model.input_shape) != (None, length, 3):
-        problem = f"model input {model.input_shape} is not (batch, {length or 'any length'}, 3)"
-    elif tuple(model.output_shape[::2]) != (None, len(card.classes)):
-        problem = f"model output {model.output_shape} does not fit {len(card.classes)} classes"
+    elif tuple(input_shape) != (None, length, 3):
+        problem = f"model input {input_shape} is not (batch, {length or 'any length'}, 3)"
+    elif tuple(output_shape[::2]) != (None, len(card.classes)):
+        problem = f"model output {output_shape} does not fit {len(card.classes)} classes"
     elif set(card.thresholds) != set(card.phases):
         problem = f"thresholds for {sorted(card.thresholds)} do not fit phases {card.phases}"
     if problem:
@@ -332,14 +363,24 @@ def picker_folder(name_or_path: str | Path) -> Path:
     return Path(name_or_path)
 
 
-def load_picker(name_or_path: str | Path) -> Picker:
+def load_picker(name_or_path: str | Path, *, backend: Backend = "tensorflow") -> Picker:
     """Load a packaged or imported picker by name, or any picker folder by path.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        Name or folder.
+    backend : {"tensorflow", "onnxruntime"}
+        What computes. ONNX Runtime starts in a fraction of a second and runs plain U-Nets; the
+        picker then has no `model` to train or save. Otherwise Keras does, on TensorFlow unless
+        KERAS_BACKEND says something else. Curves agree to 1e-5.
 
     Raises
     ------
     PickerMismatch
         If card or model is missing, the weights do not have the card's hash, the archive holds
-        anything but plain layers, or model and card disagree.
+        anything but plain layers, model and card disagree, or the backend is not installed or
+        cannot run it.
     """
     folder = picker_folder(name_or_path)
     card = read_card(folder)
@@ -358,6 +399,8 @@ def load_picker(name_or_path: str | Path) -> Picker:
         msg = f"{path}: SHA-256 {digest[:12]}… is not the card's {card.weights_sha256[:12]}…"
         raise PickerMismatch(msg)
     check_archive(content, path)
+    if backend == "onnxruntime":
+        return Picker(None, card, _without_keras(content, card, path))
     keras = load_keras()
     try:
         model = keras.saving.load_model(
@@ -366,7 +409,7 @@ def load_picker(name_or_path: str | Path) -> Picker:
     except (ValueError, TypeError, KeyError, OSError) as error:
         msg = f"{path}: Keras cannot load it ({error})"
         raise PickerMismatch(msg) from error
-    _check_shapes(model, card, path)
+    _check_shapes(model.input_shape, model.output_shape, card, path)
     return Picker(model, card)
 
 
