@@ -16,6 +16,7 @@ from geomon.config import (
     load_config,
 )
 from geomon.errors import ConfigError
+from geomon.velocity import AK135, IASP91
 
 GOOD: dict[str, Any] = {
     "network": {"name": "Test"},
@@ -67,8 +68,15 @@ def test_relative_paths_resolve_from_the_config_file(tmp_path: Path) -> None:
         (
             "velocity.layers",
             [{"top_km": 0, "vp_km_s": 3, "vs_km_s": 3.5}],
-            "layer at 0.0 km has vp 3.0 and vs 3.5 km/s; allowed is 0 < vs < vp < 15",
+            "layer at 0.0 km has vp 3 and vs 3.5 km/s; allowed is 0 < vs < vp < 15",
         ),
+        (
+            "velocity",
+            {"layers": [{"top_km": 0, "vp_km_s": 6}]},
+            "a layer has no vs_km_s; give it, or vp_vs for all layers",
+        ),
+        ("velocity.name", "iasp19", "no model 'iasp19' is built in, only iasp91 and ak135"),
+        ("velocity.file", "no.nd", "no.nd: velocity model cannot be read: No such file"),
         (
             "network.region",
             {"west": 0, "south": 5, "east": 1, "north": 4},
@@ -123,6 +131,31 @@ def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert isinstance(config.source, SimulatedSource)
     assert config.source.seed == 99
     assert config.archive.url == "/elsewhere"
+
+
+def test_a_model_file_is_read_once_and_its_layers_count_not_its_place(tmp_path: Path) -> None:
+    configs = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        folder.mkdir()
+        (folder / "local.csv").write_text("top_km,vp_km_s\n0,5\n10,6.2\n")
+        content = changed("velocity", {"file": "local.csv", "vp_vs": 1.75})
+        configs.append(load_config(write(folder, content)))
+    assert configs[0].velocity.model().vs_km_s == (5 / 1.75, 6.2 / 1.75)
+    assert configs[0].velocity.model().name == "local"
+    assert configs[0].version("velocity") == configs[1].version("velocity")
+    (tmp_path / "one" / "local.csv").write_text("top_km,vp_km_s\n0,5\n10,fast\n")
+    with pytest.raises(ConfigError, match=r"velocity\.file: .*local\.csv:3: .*'fast'; expected"):
+        load_config(tmp_path / "one" / "network.yaml")
+
+
+def test_the_built_in_crust_stands_in_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert load_config(write(tmp_path, GOOD)).velocity.model() == IASP91
+    assert "no velocity model given: the iasp91 crust stands in" in caplog.text
+    caplog.clear()
+    assert load_config(write(tmp_path, changed("velocity.name", "ak135"))).velocity.model() == AK135
+    assert not caplog.text
 
 
 def test_version_changes_with_its_section_only(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ Relative paths resolve from the folder of the config file.
 
 import difflib
 import hashlib
+import logging
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
@@ -25,8 +26,9 @@ from geomon.config.sources import (
     SimulatedSource,
     Source,
 )
-from geomon.errors import ConfigError
-from geomon.velocity import LayeredModel
+from geomon.errors import ConfigError, DataError
+from geomon.velocity import BUILT_IN, IASP91, LayeredModel
+from geomon.velocity.files import read_model
 
 __all__ = [
     "Alerts",
@@ -53,6 +55,8 @@ __all__ = [
     "find_config",
     "load_config",
 ]
+
+logger = logging.getLogger(__name__)
 
 _PACKAGED = Path(__file__).parent.parent / "configs"
 _CHECKOUT = _PACKAGED.parent.parent / "configs"
@@ -127,6 +131,9 @@ class PickerSettings(Section):
 
     name: str = "default"
     """Name of a packaged or imported picker, or the path of a picker folder."""
+    backend: Literal["tensorflow", "onnxruntime"] = "tensorflow"
+    """What computes: ``onnxruntime`` starts at once and takes less memory, but runs plain U-Nets on
+    processors only and is a package of its own; results agree to 1e-5."""
     threshold_p: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Probability a P pick must exceed; by default the picker card's."""
     threshold_s: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -153,41 +160,91 @@ class Association(Section):
 
 
 class Layer(Section):
-    """One layer of constant speed."""
+    """One layer of constant or linearly increasing speed."""
 
     top_km: float
     """Depth of its top below sea level, kilometres; negative above sea level."""
     vp_km_s: Annotated[float, Field(gt=0, lt=15)]
-    """P speed."""
-    vs_km_s: Annotated[float, Field(gt=0, lt=15)]
-    """S speed."""
+    """P speed at its top."""
+    vs_km_s: Annotated[float, Field(gt=0, lt=15)] | None = None
+    """S speed at its top; by default the P speed divided by the model's `vp_vs`."""
+    vp_gradient: Annotated[float, Field(gt=-5, lt=5)] = 0.0
+    """Increase of P speed with depth within the layer, km/s per km; 0 in the last layer."""
+    vs_gradient: Annotated[float, Field(gt=-5, lt=5)] | None = None
+    """The same of S speed; by default 0, or the P gradient divided by `vp_vs` without `vs_km_s`."""
 
 
 class Velocity(Section):
-    """The layered velocity model."""
+    """The velocity model: a built-in one by name, layers, or a file."""
 
-    name: str = "iasp91"
-    """Its name; iasp91 without layers is the built-in crust of Kennett and Engdahl (1991)."""
-    layers: tuple[Layer, ...] = (
-        Layer(top_km=0.0, vp_km_s=5.8, vs_km_s=3.36),
-        Layer(top_km=20.0, vp_km_s=6.5, vs_km_s=3.75),
-        Layer(top_km=35.0, vp_km_s=8.04, vs_km_s=4.47),
-    )
+    name: str | None = None
+    """Its name. Without layers and file, one of the built-in crusts: iasp91 (Kennett and Engdahl,
+    1991) or ak135 (Kennett et al., 1995)."""
+    file: Path | None = None
+    """File of a layered model: YAML or CSV, TauP (.nd, .tvel), NonLinLoc control file, PyOcto
+    (CSV of depth, vp, vs), HYPOINVERSE (.crh) or VELEST (.mod)."""
+    vp_vs: Annotated[float, Field(gt=1.15, lt=4)] | None = None
+    """Ratio of P to S speed, where S speeds are not given."""
+    layers: tuple[Layer, ...] = ()
     """Layers from the top down."""
 
     @model_validator(mode="after")
     def _physical(self) -> "Velocity":
-        self.model()
+        if self.file is not None and self.layers:
+            msg = "give layers or a file, not both"
+            raise ValueError(msg)
+        if self.file is None:
+            self.model()
         return self
 
     def model(self) -> LayeredModel:
-        """Return the model the rest of geomon works with."""
+        """Return the model the rest of geomon works with.
+
+        Raises
+        ------
+        DataError
+            If the layers make no model, the file cannot be read, or the name is not built in.
+        """
+        if self.file is not None:
+            return read_model(self.file, vp_vs=self.vp_vs, name=self.name)
+        if not self.layers:
+            name = self.name or IASP91.name
+            if name not in BUILT_IN:
+                known = " and ".join(BUILT_IN)
+                msg = f"no model {name!r} is built in, only {known}; give layers or a file"
+                raise DataError(msg)
+            return BUILT_IN[name]
+        if self.vp_vs is None and any(layer.vs_km_s is None for layer in self.layers):
+            msg = "a layer has no vs_km_s; give it, or vp_vs for all layers, for example 1.73"
+            raise DataError(msg)
+        ratio = self.vp_vs or 1.0
         return LayeredModel(
-            self.name,
+            self.name or "layers",
             tuple(layer.top_km for layer in self.layers),
             tuple(layer.vp_km_s for layer in self.layers),
-            tuple(layer.vs_km_s for layer in self.layers),
+            tuple(layer.vs_km_s or layer.vp_km_s / ratio for layer in self.layers),
+            tuple(layer.vp_gradient for layer in self.layers),
+            tuple(
+                layer.vp_gradient / ratio * (layer.vs_km_s is None)
+                if layer.vs_gradient is None
+                else layer.vs_gradient
+                for layer in self.layers
+            ),
         )
+
+    @classmethod
+    def of(cls, model: LayeredModel) -> "Velocity":
+        """Return the section that holds a model's layers."""
+        return cls(
+            name=model.name,
+            layers=tuple(
+                Layer(top_km=top, vp_km_s=vp, vs_km_s=vs, vp_gradient=p_grows, vs_gradient=s_grows)
+                for top, vp, vs, p_grows, s_grows in zip(
+                    model.tops_km, model.vp_km_s, model.vs_km_s,
+                    model.gradients("P"), model.gradients("S"), strict=True,
+                )
+            ),
+        )  # fmt: skip
 
 
 class MagnitudeSettings(Section):
@@ -334,7 +391,15 @@ def load_config(path: Path) -> Config:
         config = Config(**content)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_one_line(error)}") from error
-    return _resolved(config, path.parent)
+    if "velocity" not in config.model_fields_set:
+        logger.warning(
+            "%s: no velocity model given: the %s crust stands in, and depths may be off by "
+            "kilometres; set velocity.file or velocity.layers", path, IASP91.name,
+        )  # fmt: skip
+    try:
+        return _resolved(config, path.parent)
+    except DataError as error:
+        raise ConfigError(f"{path}: velocity.file: {error}") from error
 
 
 def config_schema() -> dict[str, Any]:
@@ -395,6 +460,11 @@ def _resolved(config: Config, folder: Path) -> Config:
         )
     if isinstance(config.source, SeedLinkSource):
         changes["source"] = config.source.model_copy(update={"state": under(config.source.state)})
+    if config.velocity.file is not None:
+        # The layers take the file's place, so that results name what they were made with.
+        file = under(config.velocity.file)
+        model = config.velocity.model_copy(update={"file": file}).model()
+        changes["velocity"] = Velocity.of(model)
     if "://" not in config.archive.url:
         changes["archive"] = Archive(url=str(under(config.archive.url)))
     prefix = "sqlite:///"

@@ -12,7 +12,7 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -82,7 +82,7 @@ class Grid:
 
         The spacing in depth is 1/1800 of the largest distance, 0.05 to 0.5 km; along the surface
         twice that. Rays may dive below the deepest source, so the grid ends below every interface
-        that a first arrival can reach.
+        and every turning point that a first arrival can reach.
         """
         dz = spacing_km or min(max(max_distance_km / 1800, 0.05), 0.5)
         highest = min(depths_km[0], *(-elevation / 1000 for elevation in elevations_m))
@@ -91,6 +91,7 @@ class Grid:
         bottom = max(
             depths_km[1] + sagitta,
             *(top + sagitta + 1 for top in model.tops_km if top < reach),
+            *(turning + sagitta for turning in _turning_depths_km(model, max_distance_km)),
         )
         first = math.floor(float(flattened(highest)) / dz) - 1
         last = math.ceil(float(flattened(bottom)) / dz) + 1
@@ -295,6 +296,24 @@ class Receivers:
         node = node + nz
         far = table[node] + b * (table[node + 1] - table[node])
         return np.asarray(near + a * (far - near))
+
+
+def _turning_depths_km(model: LayeredModel, max_distance_km: float) -> Iterator[float]:
+    """Yield how deep rays dive in each layer whose speed increases with depth.
+
+    There they are arcs of circles around a point speed / gradient above the layer's top (Slotnick
+    1959, Lessons in seismic computing).
+    """
+    half = max_distance_km / 2
+    for phase in _PHASES:
+        layers = zip(
+            model.tops_km, (*model.tops_km[1:], math.inf), model.speeds(phase),
+            model.gradients(phase), strict=True,
+        )  # fmt: skip
+        for top, bottom, speed, gradient in layers:
+            if gradient > 0:
+                centre = speed / gradient
+                yield min(top + math.hypot(half, centre) - centre, bottom)
 
 
 def _solved(model: LayeredModel, grid: Grid) -> NDArray[np.float32]:

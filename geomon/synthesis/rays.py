@@ -19,6 +19,7 @@ type Floats = NDArray[np.float64]
 _ITERATIONS = 100
 _THINNEST_KM = 1e-6  # thinner parts of a layer are left out
 _TOLERANCE = 1e-13
+_STEP_KM = 0.5  # thickness of the constant layers that stand for a gradient
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class _Layers:
     """Speeds and the depths they hold between."""
 
     def __init__(self, model: LayeredModel, phase: Phase) -> None:
+        model = model.in_steps(_STEP_KM)
         self.speed = np.asarray(model.speeds(phase), np.float64)
         self.top = np.array([-np.inf, *model.tops_km[1:]])
         self.bottom = np.array([*model.tops_km[1:], np.inf])
