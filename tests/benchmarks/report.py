@@ -10,8 +10,10 @@ import importlib.metadata
 import json
 import platform
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain, groupby
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,19 +75,43 @@ def main(measure: Callable[[bool], Sequence[Figure]]) -> None:
 
 
 def as_table(figures: Sequence[Figure]) -> str:
-    """Return the figures as a Markdown table."""
+    """Return the figures as a Markdown table, with what several rows share as notes below it.
+
+    Figures that differ in their peer alone become one row.
+    """
+    rows = [list(same) for _, same in groupby(figures, _but_for_the_peer)]
+    shared = Counter(part for row in rows for part in set(_parts(row[0])))
+    notes = [part for part in dict.fromkeys(chain(*(_parts(row[0]) for row in rows)))
+             if shared[part] > 1]  # fmt: skip
     lines = ["| figure | value | goal | peer | holds |", "|---|---|---|---|---|"]
-    marks = {True: "yes", False: "**no**", None: "-"}
-    for figure in figures:
-        value = "not measured" if figure.value is None else f"{figure.value:.4g} {figure.unit}"
-        peer = figure.peer
-        if figure.peer_value is not None:
-            peer += f": {figure.peer_value:.4g} {figure.unit}"
-        if figure.ratio is not None:
-            peer += f" ({figure.ratio:.2g} ×)"
-        note = f" ({figure.conditions})" if figure.conditions else ""
+    for row in rows:
+        first = row[0]
+        own = "; ".join(part for part in _parts(first) if part not in notes)
+        marks = "".join(f" [{notes.index(part) + 1}]" for part in _parts(first) if part in notes)
+        name = f"{first.figure}{f' ({own})' if own else ''}{marks}"
+        value = "not measured" if first.value is None else f"{first.value:.4g} {first.unit}"
+        peers = "; ".join(_peer(figure) for figure in row if figure.peer)
         lines.append(
-            f"| {figure.figure}{note} | {value.strip()} | {figure.goal} | {peer} "
-            f"| {marks[figure.holds]} |"
+            f"| {name} | {value.strip()} | {first.goal} | {peers} | {_MARKS[first.holds]} |"
         )
+    if notes:
+        lines += ["", "; ".join(f"[{number}] {note}" for number, note in enumerate(notes, 1)) + "."]
     return "\n".join(lines)
+
+
+_MARKS = {True: "yes", False: "**no**", None: "-"}
+
+
+def _but_for_the_peer(figure: Figure) -> tuple[object, ...]:
+    """Return all that figures of one row have in common; NaN is not equal to itself."""
+    return figure.figure, str(figure.value), figure.unit, figure.goal, figure.conditions
+
+
+def _parts(figure: Figure) -> list[str]:
+    return [part for part in figure.conditions.split("; ") if part]
+
+
+def _peer(figure: Figure) -> str:
+    value = "" if figure.peer_value is None else f": {figure.peer_value:.4g} {figure.unit}".rstrip()
+    ratio = "" if figure.ratio is None else f" ({figure.ratio:.2g} ×)"
+    return f"{figure.peer}{value}{ratio}"

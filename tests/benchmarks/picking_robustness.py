@@ -1,0 +1,166 @@
+"""How silent the default picker is on rubbish, and how steady when data change or are cut."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from geomon.events import Pick
+from geomon.picking.card import Picker
+from geomon.picking.infer import pick, span_to_read
+from geomon.times import TimeSpan, to_ns
+from geomon.training.evaluate.artefacts import ARTEFACTS, false_picks
+from geomon.training.evaluate.bootstrap import rate_interval
+from geomon.training.evaluate.labelled import onset_s, pick_windows, window_span
+from geomon.training.evaluate.perturbations import PERTURBATIONS, gain, rotated
+from geomon.training.evaluate.robustness import Change, perturbed, shift_test
+from geomon.training.recordings import LabelledWindow, whole_span
+from geomon.waveforms import Segment
+from tests.benchmarks import picking_data
+from tests.benchmarks.picking_accuracy import against, lower_is_better, nearly
+from tests.benchmarks.report import Figure, at_least, at_most
+
+_SPIKE, _VERTICAL = "100 x spike 3 s before P", "vertical only"
+
+
+def measure(picker: Picker, peers: Mapping[str, Picker], *, quick: bool) -> list[Figure]:
+    """Measure false picks, perturbations and chunk invariance."""
+    windows = picking_data.three_components()
+    few = windows[::4] if quick else windows
+    return [
+        _real_noise(picker, peers),
+        *artefacts(picker, peers, seconds=1800 if quick else 7200),
+        *_recall_despite(picker, peers, windows),
+        *_swings(picker, few, n_shifts=4 if quick else 8),
+        chunk_invariance(picker, n_cuts=2 if quick else 6),
+    ]
+
+
+def _real_noise(picker: Picker, peers: Mapping[str, Picker]) -> Figure:
+    windows = picking_data.held_out()
+    count, hours = before_p(windows, pick_windows(picker, windows, {}), picker.card.blind_s)
+    sure = rate_interval(count, hours)
+    words, holds = at_most(sure.estimate, 1)
+    peer = peers["PhaseNet"]
+    other, _ = before_p(windows, pick_windows(peer, windows, {}), picker.card.blind_s)
+    return lower_is_better(
+        Figure(
+            figure="false picks on real noise", value=sure.estimate, unit="an hour", goal=words,
+            holds=holds, peer="PhaseNet (reference, saw these data)", peer_value=other / hours,
+            conditions=(
+                f"{count} in the {hours:.2f} h before P of {len(windows)} NCEDC windows, 95 % "
+                f"{sure.low:.1f} to {sure.high:.1f}; small earthquakes may be among them"
+            ),
+        )
+    )  # fmt: skip
+
+
+def before_p(
+    windows: Sequence[LabelledWindow], picks: Sequence[Sequence[Pick]], blind_s: float
+) -> tuple[int, float]:
+    """Count picks before P, and the hours they were made in."""
+    count, seconds = 0, 0.0
+    for window, found in zip(windows, picks, strict=True):
+        quiet = onset_s(window, "P") - 1.5
+        start = window_span(window).start_ns
+        count += sum((to_ns(one.time) - start) / 1e9 < quiet for one in found)
+        seconds += quiet - blind_s
+    return count, seconds / 3600
+
+
+def artefacts(picker: Picker, peers: Mapping[str, Picker], seconds: int) -> list[Figure]:
+    """Count picks on noise with one disturbance a minute."""
+    figures = []
+    hours = seconds / 3600
+    for kind in ARTEFACTS:
+        count = false_picks(picker, kind, seconds)
+        sure = rate_interval(count, hours)
+        words, holds = at_most(sure.estimate, 1)
+        figure = Figure(
+            figure=f"false picks, {kind}", value=sure.estimate, unit="an hour", goal=words,
+            holds=holds,
+            conditions=f"95 % {sure.low:.1f} to {sure.high:.1f}; synthetic noise of {hours:g} h, "
+            "an artefact a minute",
+        )  # fmt: skip
+        others = {name: false_picks(one, kind, seconds) / hours for name, one in peers.items()}
+        figures += [lower_is_better(one) for one in against(figure, others, names={})]
+    return figures
+
+
+def _recall_despite(
+    picker: Picker, peers: Mapping[str, Picker], windows: Sequence[LabelledWindow]
+) -> list[Figure]:
+    chosen = {name: PERTURBATIONS[name] for name in (_SPIKE, _VERTICAL)}
+    everyone = {"default": picker, **peers}
+    rows = {name: perturbed(one, windows, chosen)[1:] for name, one in everyone.items()}
+    figures = []
+    for k, name in enumerate(chosen):
+        values = {who: found[k].recall["P at 0.5 s"] for who, found in rows.items()}
+        value = values.pop("default")
+        words, holds = nearly(value, 0.9)
+        figure = Figure(
+            figure=f"P recall at 0.5 s, {name}", value=value, unit="", goal=words, holds=holds,
+            conditions=f"{len(windows)} windows, {picking_data.HELD_OUT}",
+        )  # fmt: skip
+        figures += against(figure, values)
+    return figures
+
+
+def _swings(picker: Picker, windows: Sequence[LabelledWindow], n_shifts: int) -> list[Figure]:
+    figures = _change("1 to 255 samples later", shift_test(picker, windows, n_shifts=n_shifts))
+    chosen = {"gain x 1000": gain(1000.0), "horizontals turned 37 degrees": rotated(37.0)}
+    for row in perturbed(picker, windows, chosen)[1:]:
+        if row.change is not None:
+            figures += _change(row.name, row.change)
+    return figures
+
+
+def _change(name: str, change: Change) -> list[Figure]:
+    values = (
+        ("median swing of P probability", change.median_swing, 0.01, ""),
+        ("95th percentile of the swing", change.p95_swing, 0.1, ""),
+        ("true picks lost", float(change.n_lost), 0, f"of {change.n_picks}"),
+    )
+    figures = []
+    for what, value, goal, unit in values:
+        words, holds = at_most(value, goal)
+        figures.append(
+            Figure(
+                figure=f"{name}: {what}", value=value, unit=unit, goal=words, holds=holds,
+                conditions="picks within 0.5 s of the analyst's; " + picking_data.HELD_OUT,
+            )
+        )  # fmt: skip
+    return figures
+
+
+def chunk_invariance(picker: Picker, n_cuts: int) -> Figure:
+    """Cut real recordings at any sample, pick the parts in any order, and compare."""
+    rng = np.random.default_rng(0)
+    recordings = [picking_data.swarm_minutes()]
+    recordings += [stream.segments for stream in picking_data.hengill()[:n_cuts]]
+    same = either = 0
+    for segments in recordings:
+        span = whole_span(segments)
+        whole = set(pick(picker, segments, span))
+        for _ in range(n_cuts):
+            inner = rng.integers(span.start_ns, span.end_ns, 5)
+            edges = [span.start_ns, *sorted(int(t) for t in inner), span.end_ns]
+            parts = [TimeSpan(a, b) for a, b in itertools.pairwise(edges)]
+            found: set[Pick] = set()
+            for k in rng.permutation(len(parts)):
+                read = _cut(segments, span_to_read(picker, parts[k]))
+                found |= set(pick(picker, read, parts[k]))
+            same += len(whole & found)
+            either += len(whole | found)
+    words, holds = at_least(same / either, 1)
+    return Figure(
+        figure="chunk invariance: share of identical picks", value=same / either, unit="",
+        goal=words, holds=holds,
+        conditions=f"{either} picks of {len(recordings)} real recordings, each cut {n_cuts} times "
+        "at 5 random nanoseconds, parts in random order",
+    )  # fmt: skip
+
+
+def _cut(segments: Sequence[Segment], span: TimeSpan) -> list[Segment]:
+    parts = (segment.clipped(span) for segment in segments)
+    return [part for part in parts if part is not None]
