@@ -15,6 +15,7 @@ from geomon.errors import WaveformError
 from geomon.events import Phase, Pick
 from geomon.ids import SeedId
 from geomon.picking.card import Picker
+from geomon.picking.gate import Reason
 from geomon.picking.onsets import piece_picks
 from geomon.picking.prepare import (
     CONTEXT,
@@ -172,7 +173,7 @@ def pick(
     *,
     thresholds: Mapping[Phase, float] | None = None,
 ) -> list[Pick]:
-    """Pick P and S on one sensor.
+    """Pick P and S on one sensor; picks on what is no earthquake are left out.
 
     Parameters
     ----------
@@ -197,11 +198,34 @@ def pick(
     WaveformError
         If the segments belong to more than one sensor.
     """
+    judged = pick_and_judge(picker, segments, span, thresholds=thresholds)
+    return [one for one, reason in judged if reason is None]
+
+
+def pick_and_judge(
+    picker: Picker,
+    segments: Sequence[Segment],
+    span: TimeSpan,
+    *,
+    thresholds: Mapping[Phase, float] | None = None,
+) -> list[tuple[Pick, Reason | None]]:
+    """Pick as `pick` does, and keep the picks that are not believed, with the reason.
+
+    Returns
+    -------
+    list of (Pick, reason or None)
+        In time order; `geomon.picking.gate` says what the reasons mean.
+
+    Raises
+    ------
+    WaveformError
+        If the segments belong to more than one sensor.
+    """
     channels = _Channels.of(segments)
     limits = {**picker.card.thresholds, **(thresholds or {})}
-    picks: list[Pick] = []
+    judged: list[tuple[Pick, Reason | None]] = []
     for piece in _pieces(span):
         result = _curves(picker, channels, piece)
         if result is not None:
-            picks += piece_picks(picker.card, piece, *result, limits)
-    return [found for found in picks if span.contains(to_ns(found.time))]
+            judged += piece_picks(picker.card, piece, *result, limits)
+    return [(one, reason) for one, reason in judged if span.contains(to_ns(one.time))]

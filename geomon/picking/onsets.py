@@ -1,12 +1,14 @@
 """From one piece's probability curves to picks: when, on which channel, how sure, how strong."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geomon.events import Phase, Pick
 from geomon.picking.card import PickerCard, Uncertainty
+from geomon.picking.gate import Reason, gated
 from geomon.picking.peaks import Peak, find_peaks
 from geomon.picking.prepare import (
     CONTEXT,
@@ -25,14 +27,26 @@ _SIGNAL = 200  # samples after a pick that amplitude and signal are taken from
 _NOISE = 500  # samples before a pick that noise is taken from
 
 
+@dataclass(frozen=True, slots=True)
+class _Onset:
+    """A peak whose time lies in the piece; `index` counts the context's samples."""
+
+    time_ns: int
+    phase: Phase
+    index: int
+    slot: int
+    channel: Gridded
+    peak: Peak
+
+
 def piece_picks(
     card: PickerCard,
     piece: int,
     prepared: Prepared,
     curves: NDArray[np.float32],
     limits: Mapping[Phase, float],
-) -> list[Pick]:
-    """Turn one piece's curves into picks.
+) -> list[tuple[Pick, Reason | None]]:
+    """Turn one piece's curves into picks, and say which are not believed.
 
     Parameters
     ----------
@@ -49,9 +63,24 @@ def piece_picks(
 
     Returns
     -------
-    list of Pick
+    list of (Pick, reason or None)
         Those whose time lies in the piece, in (time, phase) order.
     """
+    onsets = _onsets(card, piece, prepared, curves, limits)
+    judged = gated(prepared, [onset.index for onset in onsets])
+    return [
+        (_pick(card, prepared, onset), reason) for onset, reason in zip(onsets, judged, strict=True)
+    ]
+
+
+def _onsets(
+    card: PickerCard,
+    piece: int,
+    prepared: Prepared,
+    curves: NDArray[np.float32],
+    limits: Mapping[Phase, float],
+) -> list[_Onset]:
+    """Find the peaks whose time lies in the piece, in (time, phase) order."""
     inside = piece_span(piece)
     found = []
     for column, phase in enumerate(card.phases):
@@ -65,22 +94,23 @@ def piece_picks(
             grid = piece * PIECE - CONTEXT + index
             exact_ns = grid * STEP_NS + round(peak.shift * STEP_NS) + channel.offset_ns(index)
             time_ns = (exact_ns + _ROUND_NS // 2) // _ROUND_NS * _ROUND_NS
-            if not inside.contains(time_ns):
-                continue
-            snr, amplitude = _strength(prepared, channel, slot, index)
-            found.append(
-                Pick(
-                    time=from_ns(time_ns),
-                    seed_id=channel.seed_id,
-                    phase=phase,
-                    probability=round(peak.probability, 4),
-                    uncertainty_s=_uncertainty(card, phase, peak),
-                    snr=snr,
-                    amplitude=amplitude,
-                    picker=card.label,
-                )
-            )
-    return sorted(found, key=lambda one: (one.time, one.phase))
+            if inside.contains(time_ns):
+                found.append(_Onset(time_ns, phase, index, slot, channel, peak))
+    return sorted(found, key=lambda one: (one.time_ns, one.phase))
+
+
+def _pick(card: PickerCard, prepared: Prepared, onset: _Onset) -> Pick:
+    snr, amplitude = _strength(prepared, onset.channel, onset.slot, onset.index)
+    return Pick(
+        time=from_ns(onset.time_ns),
+        seed_id=onset.channel.seed_id,
+        phase=onset.phase,
+        probability=round(onset.peak.probability, 4),
+        uncertainty_s=_uncertainty(card, onset.phase, onset.peak),
+        snr=snr,
+        amplitude=amplitude,
+        picker=card.label,
+    )
 
 
 def _slot(card: PickerCard, prepared: Prepared, phase: Phase, index: int) -> int:
