@@ -31,7 +31,7 @@ from geomon.waveforms import Segment
 
 GRID = Fraction(100)  # Hz
 STEP_NS = NS_PER_S // 100
-PIECE = 2**15
+PIECE = 2**16
 HALO = 2048  # model input on each side of a piece: the network's reach and `MARGIN`
 MARGIN = 128  # curve on each side of a piece that its peaks are compared with
 CONTEXT = 6144  # samples read on each side of a piece: halo, two normalisation nodes, filters

@@ -17,7 +17,7 @@ from geomon.services.workspace import workspace
 from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, day_span, merged
 
 if TYPE_CHECKING:
-    from geomon.picking.card import Picker
+    from geomon.picking.card import Backend, Picker
 
 logger = logging.getLogger(__name__)
 
@@ -106,16 +106,16 @@ def load(config: Config) -> "Picker":
     Raises
     ------
     PickerMismatch
-        If the picker does not exist or does not fit its card.
+        If the picker does not exist or does not fit its card, or its backend cannot run it.
     """
-    return _load(config.picker.name)
+    return _load(config.picker.name, config.picker.backend)
 
 
 @lru_cache(maxsize=2)
-def _load(name: str) -> "Picker":
+def _load(name: str, backend: "Backend") -> "Picker":
     from geomon.picking.card import load_picker
 
-    return load_picker(name)
+    return load_picker(name, backend=backend)
 
 
 def picker_version(config: Config) -> str:
@@ -129,7 +129,7 @@ def picker_version(config: Config) -> str:
     from geomon.picking.card import picker_folder, read_card
 
     card = read_card(picker_folder(config.picker.name))
-    return f"{card.weights_sha256[:16]}-{config.version('picker')}"
+    return f"{card.weights_sha256[:16]}-{config.version('picker')}-{PIECE}"
 
 
 def _station_days(pieces: TimeSpan) -> list[TimeSpan]:
