@@ -55,6 +55,37 @@ def test_homogeneous_sphere_is_exact_at_any_elevation_and_near_the_source() -> N
     )
 
 
+def test_linear_gradient_is_no_stack_of_blocks_above_and_below_the_source() -> None:
+    # Rays of ray parameter p in a sphere: with u = r / v, distance is the integral of
+    # p / (r √(u² - p²)) and time that of u² / (r √(u² - p²)) (Aki and Richards 2002, eq. 9.22).
+    gradient = 0.08
+    model = LayeredModel(
+        "linear", (-1.0, 40.0), (4.0, 7.5), (2.3, 4.3), (gradient, 0.0), (gradient / 2, 0.0)
+    )
+    tables = TravelTimes.build(
+        model, max_distance_km=40, min_depth_km=-0.8, max_depth_km=15, elevations_m=[-900.0, 900.0]
+    )
+    rng = np.random.default_rng(4)
+    for phase in ("P", "S"):
+        for depth, elevation, takeoff in zip(
+            rng.uniform(-0.8, 15, 200), rng.uniform(-900, 900, 200), rng.uniform(0, 65, 200),
+            strict=True,
+        ):  # fmt: skip
+            ends = EARTH_RADIUS_KM - depth, EARTH_RADIUS_KM + elevation / 1000
+            radius = np.linspace(min(ends), max(ends), 4001)
+            u = radius / model.speed_at(EARTH_RADIUS_KM - radius, phase)
+            p = u[0] * np.sin(np.radians(takeoff))
+            if p >= u.min():
+                continue
+            root = radius * np.sqrt(u**2 - p**2)
+            distance = EARTH_RADIUS_KM * np.trapezoid(p / root, radius)
+            if distance < 40:
+                time = np.trapezoid(u**2 / root, radius)
+                assert tables.times(phase, distance, depth, elevation) == pytest.approx(
+                    time, abs=2e-3
+                )
+
+
 def test_shape_follows_the_arguments_and_outside_is_nan(tables: TravelTimes) -> None:
     assert tables.times("P", np.zeros((3, 1)), np.ones(4)).shape == (3, 4)
     assert tables.times("P", 10.0, 5.0).shape == ()
