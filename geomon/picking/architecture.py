@@ -19,6 +19,8 @@ def unet(
     kernel: int = 7,
     stride: int = 4,
     depth: int = 5,
+    down_kernel: int | None = None,
+    down_constraint: Any = None,  # noqa: ANN401 - keras.constraints.Constraint
     name: str = "unet",
 ) -> Any:  # noqa: ANN401 - keras.Model, which is imported late
     """Build the network for waveforms of any length that is a multiple of ``stride**(depth-1)``.
@@ -35,6 +37,10 @@ def unet(
         Down-sampling between levels.
     depth : int
         Levels.
+    down_kernel : int, optional
+        Filter length where levels are down-sampled; `kernel` when absent.
+    down_constraint : keras.constraints.Constraint, optional
+        What those filters must obey while training.
 
     Returns
     -------
@@ -53,10 +59,8 @@ def unet(
         x = layers.BatchNormalization(epsilon=1e-3, name=label)(x)
         return layers.Activation("relu", name=f"{label}_relu")(x)
 
-    def convolved(x: Any, filters: int, label: str, strides: int = 1) -> Any:  # noqa: ANN401
-        return layers.Conv1D(
-            filters, kernel, strides=strides, padding="same", use_bias=False, name=label
-        )(x)
+    def convolved(x: Any, filters: int, label: str) -> Any:  # noqa: ANN401
+        return layers.Conv1D(filters, kernel, padding="same", use_bias=False, name=label)(x)
 
     waveform = keras.Input((None, n_components), name="waveform")
     x = layers.Conv1D(root, kernel, padding="same", name="input_conv")(waveform)
@@ -67,7 +71,15 @@ def unet(
         x = activated(convolved(x, filters, f"down_conv1_{level}"), f"down_bn1_{level}")
         if level < depth:
             skips.append(x)
-            x = convolved(x, filters, f"down_conv3_{level}", stride)
+            x = layers.Conv1D(
+                filters,
+                down_kernel or kernel,
+                strides=stride,
+                padding="same",
+                use_bias=False,
+                kernel_constraint=down_constraint,
+                name=f"down_conv3_{level}",
+            )(x)
             x = activated(x, f"down_bn3_{level}")
     for level in range(depth - 1, 0, -1):
         filters = root * 2 ** (level - 1)

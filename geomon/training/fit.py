@@ -27,6 +27,7 @@ from geomon.picking.card import (
 )
 from geomon.picking.importers import import_phasenet
 from geomon.times import TimeSpan, merged
+from geomon.training.antialias import smoothed
 from geomon.training.evaluate import best_threshold, pick_windows, score_windows
 from geomon.training.progress import scalar_log
 from geomon.training.recordings import (
@@ -46,6 +47,7 @@ from geomon.training.windows import Recording, Sampler, draw_events, draw_noise_
 logger = logging.getLogger(__name__)
 
 _STEPS_AN_EPOCH = 100
+_STRIDE = 4
 _LOW = 0.05  # picks down to here are kept while thresholds are chosen
 
 
@@ -69,6 +71,8 @@ class TrainingRecipe:
         Most real noise windows taken from each continuous recording.
     real_share : float
         Share of windows cut from real recordings, where there are any.
+    kernel : int
+        Filter length of the network.
     window_s, highpass_hz, highpass_order, compression
         Of the picker's normalisation.
     labelled : tuple of str
@@ -80,17 +84,18 @@ class TrainingRecipe:
     name: str = "default"
     version: str = "2"
     seed: int = 20_241
-    steps: int = 20_000
+    steps: int = 40_000
     batch_size: int = 16
-    learning_rate: float = 1e-3
-    n_events: int = 7000
-    n_noise: int = 1500
+    learning_rate: float = 1.5e-3
+    n_events: int = 10_000
+    n_noise: int = 2500
     n_quiet: int = 300
     real_share: float = 0.45
+    kernel: int = 5
     window_s: float = 20.0
     highpass_hz: float = 1.5
     highpass_order: int = 4
-    compression: float | None = 4.0
+    compression: float | None = 1.0
     labelled: tuple[str, ...] = ("phasenet_ncedc/dataset/waveform_train",)
     continuous: tuple[str, ...] = ("deepphasepick_cx/sample_data", "easyquake_wilz/tests")
 
@@ -265,7 +270,7 @@ def fit(
         first = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // _STEPS_AN_EPOCH
         logger.info("resumed after epoch %d", first)
     else:
-        model = unet(name=recipe.name)
+        model = _network(recipe, smoothed(_STRIDE))
         optimiser = keras.optimizers.Adam(
             recipe.learning_rate, clipnorm=1.0, use_ema=True, ema_momentum=0.999
         )
@@ -297,7 +302,21 @@ def fit(
                 write(epoch + 1, loss=float(np.mean(losses)), learning_rate=_rate(recipe, epoch))
     # Averaged weights generalise better than the last ones.
     model.optimizer.finalize_variable_values(model.trainable_variables)
-    return Picker(_stripped(model), card)
+    plain = _network(recipe)
+    plain.set_weights(model.get_weights())
+    return Picker(plain, card)
+
+
+def _network(recipe: TrainingRecipe, constraint: Any = None) -> Any:  # noqa: ANN401 - of Keras
+    """Build the recipe's network: to be trained with a constraint, to be used without."""
+    return unet(
+        kernel=recipe.kernel,
+        stride=_STRIDE,
+        # Room for the filter against aliasing beside the network's own.
+        down_kernel=recipe.kernel + 2 * _STRIDE - 2,
+        down_constraint=constraint,
+        name=recipe.name,
+    )
 
 
 def _rate(recipe: TrainingRecipe, epoch: int) -> float:
@@ -309,13 +328,6 @@ def _rate(recipe: TrainingRecipe, epoch: int) -> float:
     left = 1 - epoch / (recipe.steps / _STEPS_AN_EPOCH)
     start = 0.3 if epoch == 0 else 1.0
     return recipe.learning_rate * start * min(1.0, max(3 * left, 0.02))
-
-
-def _stripped(model: Any) -> Any:  # noqa: ANN401
-    """Return the network alone, without optimiser and loss."""
-    plain = unet(name=model.name)
-    plain.set_weights(model.get_weights())
-    return plain
 
 
 def tuned(picker: Picker, windows: tuple[LabelledWindow, ...]) -> Picker:

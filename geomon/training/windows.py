@@ -196,6 +196,8 @@ class Sampler:
         crop = int(rng.integers(1500, LENGTH - CROP - 500))
         if self.recordings and rng.random() < self.real_share:
             window = self._cut(rng, crop)
+            if rng.random() < 0.2:
+                window.samples = _instrument(window.samples, rng)
             if rng.random() < 0.3:
                 self._add_noise(window, rng)
             if rng.random() < 0.3:
