@@ -14,6 +14,7 @@ from geomon.ids import SeedId
 from geomon.times import to_ns
 
 type Phase = Literal["P", "S"]
+type Polarity = Literal["positive", "negative", "undecidable"]
 type EvaluationMode = Literal["automatic", "manual"]
 type ReviewState = Literal["automatic", "reviewed", "confirmed", "rejected"]
 
@@ -39,7 +40,7 @@ class Pick:
     amplitude : float or None
         Largest absolute deviation from the local mean within 2 s after the pick, in counts.
     polarity : {"positive", "negative", "undecidable"}
-        Direction of the first motion.
+        Direction of the first motion, in counts; undecidable unless it is clear.
     picker : str
         Name and hash of the picker, or the analyst's name for a manual pick.
     evaluation_mode : {"automatic", "manual"}
@@ -53,7 +54,7 @@ class Pick:
     uncertainty_s: float
     snr: float | None = None
     amplitude: float | None = None
-    polarity: Literal["positive", "negative", "undecidable"] = "undecidable"
+    polarity: Polarity = "undecidable"
     picker: str = ""
     evaluation_mode: EvaluationMode = "automatic"
 

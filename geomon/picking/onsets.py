@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geomon.events import Phase, Pick
+from geomon.events import Phase, Pick, Polarity
 from geomon.picking.card import PickerCard, Uncertainty
+from geomon.picking.first_motion import AFTER, BEFORE, first_motion
 from geomon.picking.gate import Reason, gated
 from geomon.picking.peaks import Peak, find_peaks
 from geomon.picking.prepare import (
@@ -109,6 +110,7 @@ def _pick(card: PickerCard, prepared: Prepared, onset: _Onset) -> Pick:
         uncertainty_s=_uncertainty(card, onset.phase, onset.peak),
         snr=snr,
         amplitude=amplitude,
+        polarity=_polarity(card, prepared, onset),
         picker=card.label,
     )
 
@@ -146,3 +148,12 @@ def _strength(
     if floor == 0:
         return None, amplitude
     return float(f"{np.sqrt(np.mean(signal**2)) / floor:.4g}"), amplitude
+
+
+def _polarity(card: PickerCard, prepared: Prepared, onset: _Onset) -> Polarity:
+    """Direction of the first motion of P on the vertical component, where it can be told."""
+    vertical = card.components.index("Z")
+    around = slice(onset.index - BEFORE, onset.index + AFTER)
+    if onset.phase != "P" or onset.slot != vertical or not prepared.valid[around, vertical].all():
+        return "undecidable"
+    return first_motion(prepared.filtered[around, vertical], onset.channel.samples[around])
