@@ -1,6 +1,9 @@
 """Local, gap-aware normalisation on the absolute sample grid: the same for training and picking."""
 
+from typing import Any
+
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 _MIN_VALID = 100  # samples a mean and a standard deviation need
@@ -45,34 +48,62 @@ def normalise(
     array of float32, same shape
         Zero where not valid and where the channel does not move.
     """
-    n = samples.shape[-2]
-    edges = np.concatenate(([0], np.arange(hop - first % hop, n, hop)))
-    lengths = np.diff(edges, append=n)
-    # Time last: sums and repeats along contiguous samples are several times faster.
-    x = np.swapaxes(samples, -1, -2).copy()
-    there = np.ascontiguousarray(np.swapaxes(valid, -1, -2))
-    weight = there.astype(np.float64)
-    count = np.add.reduceat(weight, edges, axis=-1)
-    centre = np.add.reduceat(x * weight, edges, axis=-1) / np.maximum(count, 1)
-    deviation = x - np.repeat(centre, lengths, axis=-1)
-    deviation *= weight
-    deviation *= deviation
-    square = np.add.reduceat(deviation, edges, axis=-1)
-    node_mean, node_std = _nodes(count, centre, square)
-    fraction = ((first + np.arange(n, dtype=np.int64)) % hop) / hop
+    n, channels = samples.shape[-2:]
+    x = np.ascontiguousarray(samples, dtype=np.float64).reshape(-1, n, channels)
+    there = np.ascontiguousarray(valid).reshape(x.shape)
+    edges = np.concatenate(([0], np.arange(hop - first % hop, n, hop), [n]))
+    mean, std = _nodes(*_blocks(x, there, edges))
+    out = np.zeros(x.shape, dtype=np.float32)
+    _scale(x, there, edges, (first % hop) / hop, 1 / hop, mean, std, out)
+    return out.reshape(samples.shape)
 
-    def ramp(nodes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Interpolate linearly between nodes."""
-        line = np.repeat(np.diff(nodes, axis=-1), lengths, axis=-1)
-        line *= fraction
-        line += np.repeat(nodes[..., :-1], lengths, axis=-1)
-        return line
 
-    std = ramp(node_std)
-    std[~(there & (std > 0))] = np.inf
-    x -= ramp(node_mean)
-    x /= std
-    return np.ascontiguousarray(np.swapaxes(x, -1, -2), dtype=np.float32)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _blocks(x: NDArray[np.float64], valid: NDArray[np.bool_], edges: NDArray[np.int64]) -> Any:  # noqa: ANN401
+    """Return number, mean and sum of squares about it of the valid samples between edges."""
+    batch, _, channels = x.shape
+    count = np.zeros((batch, channels, edges.shape[0] - 1))
+    centre, square = np.zeros_like(count), np.zeros_like(count)
+    for b in range(batch):
+        for k in range(edges.shape[0] - 1):
+            for c in range(channels):
+                number, total = 0, 0.0
+                for t in range(edges[k], edges[k + 1]):
+                    if valid[b, t, c]:
+                        number += 1
+                        total += x[b, t, c]
+                mean = total / max(number, 1)
+                squares = 0.0
+                for t in range(edges[k], edges[k + 1]):
+                    if valid[b, t, c]:
+                        squares += (x[b, t, c] - mean) ** 2
+                count[b, c, k], centre[b, c, k], square[b, c, k] = number, mean, squares
+    return count, centre, square
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _scale(
+    x: NDArray[np.float64],
+    valid: NDArray[np.bool_],
+    edges: NDArray[np.int64],
+    begin: float,
+    step: float,
+    mean: NDArray[np.float64],
+    std: NDArray[np.float64],
+    out: NDArray[np.float32],
+) -> None:
+    """Subtract the line through the nodes' means, divide by that through their deviations."""
+    for b in range(x.shape[0]):
+        for k in range(edges.shape[0] - 1):
+            offset = begin if k == 0 else 0.0
+            for c in range(x.shape[2]):
+                level, slope = mean[b, c, k], mean[b, c, k + 1] - mean[b, c, k]
+                spread, growth = std[b, c, k], std[b, c, k + 1] - std[b, c, k]
+                for t in range(edges[k], edges[k + 1]):
+                    fraction = offset + (t - edges[k]) * step
+                    size = spread + growth * fraction
+                    if valid[b, t, c] and size > 0:
+                        out[b, t, c] = (x[b, t, c] - (level + slope * fraction)) / size
 
 
 def centred(samples: NDArray[np.float64], valid: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -152,9 +152,13 @@ def _on_own_grid(
         begin = max(start - first, 0)
         values = segment.samples[skip : skip + min(take, n - begin)].astype(np.float64)
         place = slice(begin, begin + values.size)
-        new = np.isfinite(values) & ~valid[place]
-        samples[place][new] = values[new]
-        valid[place] |= new
+        is_sound = np.isfinite(values)
+        if is_sound.all() and not valid[place].any():
+            samples[place], valid[place] = values, True
+        else:
+            new = is_sound & ~valid[place]
+            samples[place][new] = values[new]
+            valid[place] |= new
         offsets.append((begin, offset_ns))
     return samples, valid, sorted(offsets)
 
@@ -290,5 +294,6 @@ def conditioned(
     hop = round(rule.window_s * float(GRID) / 2)
     scaled = normalise(filtered, valid, first=first, hop=hop)
     if rule.compression is not None:
-        scaled = np.arcsinh(np.float32(rule.compression) * scaled)
+        scaled *= np.float32(rule.compression)
+        np.arcsinh(scaled, out=scaled)
     return scaled, filtered

@@ -1,11 +1,12 @@
 """Mending raw samples before they meet a filter: gaps, flat lines, spikes."""
 
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfilt, sosfilt_zi
+from scipy.signal import butter, sosfilt_zi
 
 _SPIKE_FACTOR = 8.0
 _SPIKE_REACH = 8  # samples on each side a spike is compared with
@@ -19,21 +20,36 @@ def runs(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     >>> runs(np.array([False, True, True, False, True])).tolist()
     [[1, 3], [4, 5]]
     """
-    steps = np.diff(np.concatenate(([0], mask.astype(np.int8), [0])))
-    return np.stack([np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)], axis=1)
+    edges = np.flatnonzero(mask[1:] != mask[:-1]) + 1
+    starts = [0] if mask[:1].any() else []
+    ends = [mask.size] if mask[-1:].any() else []
+    return np.concatenate((starts, edges, ends)).astype(np.int64).reshape(-1, 2)
 
 
 def flat_lines(
     samples: NDArray[np.float64], valid: NDArray[np.bool_], min_samples: int
 ) -> NDArray[np.bool_]:
     """Mark samples in stretches of at least `min_samples` equal valid values: a dead channel."""
-    same = np.zeros(samples.shape[0], dtype=np.bool_)
-    same[1:] = (samples[1:] == samples[:-1]) & valid[1:] & valid[:-1]
-    flat = np.zeros_like(same)
-    stretches = runs(same)
-    for start, end in stretches[np.diff(stretches, axis=1)[:, 0] + 1 >= min_samples]:
-        flat[start - 1 : end] = True
+    flat = np.zeros(samples.shape[0], dtype=np.bool_)
+    _mark_flat_lines(np.ascontiguousarray(samples), valid, min_samples, flat)
     return flat
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _mark_flat_lines(
+    samples: NDArray[np.float64],
+    valid: NDArray[np.bool_],
+    min_samples: int,
+    flat: NDArray[np.bool_],
+) -> None:
+    n = samples.shape[0]
+    begin = 0
+    for i in range(1, n + 1):
+        if i < n and samples[i] == samples[i - 1] and valid[i] and valid[i - 1]:
+            continue
+        if i - begin >= max(min_samples, 2):
+            flat[begin:i] = True
+        begin = i
 
 
 def without_spikes(samples: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -43,26 +59,38 @@ def without_spikes(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     either side, and the neighbours show its mirror image. An onset never passes: what follows it
     is as rough as itself. The first and last 9 samples are left alone.
     """
-    reach = _SPIKE_REACH + 1
-    if samples.size < 2 * reach + 1:
+    if samples.size < 2 * _SPIKE_REACH + 3:
         return samples
-    rough = np.zeros_like(samples)
-    rough[1:-1] = samples[1:-1] - 0.5 * (samples[:-2] + samples[2:])
-    size = np.abs(rough)
-    middle, limit = 0.5 * rough[reach:-reach], 0.25 * size[reach:-reach]
-    tall = np.abs(rough[reach - 1 : -reach - 1] + middle) < limit
-    tall &= np.abs(rough[reach + 1 : 1 - reach] + middle) < limit
-    candidates = np.flatnonzero(tall) + reach
-    if candidates.size == 0:
-        return samples
-    lags = np.concatenate((np.arange(-_SPIKE_REACH, -1), np.arange(2, _SPIKE_REACH + 1)))
-    around = size[candidates[:, None] + lags].max(axis=1)
-    spikes = candidates[size[candidates] > _SPIKE_FACTOR * around]
+    spikes = _spikes(np.ascontiguousarray(samples))
     if spikes.size == 0:
         return samples
     mended = samples.copy()
     mended[spikes] = 0.5 * (samples[spikes - 1] + samples[spikes + 1])
     return mended
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _rough(samples: NDArray[np.float64], i: int) -> Any:  # noqa: ANN401 - float64
+    """How far a sample stands out of its neighbours."""
+    return samples[i] - 0.5 * (samples[i - 1] + samples[i + 1])
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _spikes(samples: NDArray[np.float64]) -> NDArray[np.int64]:
+    reach = _SPIKE_REACH + 1
+    found = []
+    before, here, after = 0.0, _rough(samples, reach - 1), _rough(samples, reach)
+    for i in range(reach, samples.shape[0] - reach):
+        before, here, after = here, after, _rough(samples, i + 1)
+        limit = 0.25 * abs(here)
+        if not (abs(before + 0.5 * here) < limit and abs(after + 0.5 * here) < limit):
+            continue
+        tallest = 0.0
+        for lag in range(2, reach):
+            tallest = max(tallest, abs(_rough(samples, i - lag)), abs(_rough(samples, i + lag)))
+        if abs(here) > _SPIKE_FACTOR * tallest:
+            found.append(i)
+    return np.array(found, dtype=np.int64)
 
 
 def filled(
@@ -106,9 +134,32 @@ def _filtered(
     samples: NDArray[np.float64], sections: NDArray[np.float64], state: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Filter along axis 0, from the steady state for the first sample."""
-    start = state.reshape(state.shape + (1,) * (samples.ndim - 1)) * samples[:1]
-    out, _ = sosfilt(sections, samples, axis=0, zi=start)
-    return np.asarray(out, dtype=np.float64)
+    out = np.array(samples, dtype=np.float64, order="C")
+    if out.size:
+        _run_sections(out.reshape(out.shape[0], -1), sections, state)
+    return out
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _run_sections(
+    samples: NDArray[np.float64], sections: NDArray[np.float64], state: NDArray[np.float64]
+) -> None:
+    """Filter in place, section by section, in transposed direct form II."""
+    n, channels = samples.shape
+    first = samples[0].copy()
+    one, two = np.empty(channels), np.empty(channels)
+    for k in range(sections.shape[0]):
+        b0, b1, b2 = sections[k, 0], sections[k, 1], sections[k, 2]
+        a1, a2 = sections[k, 4], sections[k, 5]
+        for c in range(channels):
+            one[c], two[c] = state[k, 0] * first[c], state[k, 1] * first[c]
+        for t in range(n):
+            for c in range(channels):
+                x = samples[t, c]
+                y = b0 * x + one[c]
+                one[c] = b1 * x - a1 * y + two[c]
+                two[c] = b2 * x - a2 * y
+                samples[t, c] = y
 
 
 def highpass(
