@@ -41,7 +41,8 @@ def flattened(depth_km: ArrayLike) -> Floats:
     return np.asarray(-EARTH_RADIUS_KM * np.log1p(-depth / EARTH_RADIUS_KM))
 
 
-def _true_depth(flat_km: Floats) -> Floats:
+def true_depth(flat_km: Floats) -> Floats:
+    """Return the depth below sea level (km) of a depth in the flattened Earth (km)."""
     return np.asarray(EARTH_RADIUS_KM * -np.expm1(-flat_km / EARTH_RADIUS_KM))
 
 
@@ -189,11 +190,11 @@ class TravelTimes:
         )
         key = hashlib.sha256(repr((_FORMAT, model.version, grid)).encode()).hexdigest()[:24]
         path = None if cache is None else cache / f"travel_times_{key}.npy"
-        slowness = None if path is None else _read_cached(path, grid)
+        slowness = None if path is None else read_table(path, grid.shape)
         if slowness is None:
             slowness = _solved(model, grid)
             if path is not None:
-                _write_cached(path, slowness)
+                write_table(path, slowness)
         return cls(model, grid, slowness)
 
     @property
@@ -322,7 +323,7 @@ def _solved(model: LayeredModel, grid: Grid) -> NDArray[np.float32]:
     rows = grid.top_km + grid.dz_km * np.arange(grid.nz)
     parts = (np.arange(_CELL_PARTS) + 0.5) / _CELL_PARTS - 0.5
     flat = rows[:, None] + grid.dz_km * parts
-    depth = _true_depth(flat)
+    depth = true_depth(flat)
     slowness = np.empty(grid.shape, dtype=np.float32)
     for k, phase in enumerate(_PHASES):
         speed = model.speed_at(depth, phase) * np.exp(flat / EARTH_RADIUS_KM)
@@ -335,7 +336,8 @@ def _solved(model: LayeredModel, grid: Grid) -> NDArray[np.float32]:
     return slowness
 
 
-def _read_cached(path: Path, grid: Grid) -> NDArray[np.float32] | None:
+def read_table(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+    """Return a kept table, or None when there is none of this shape that can be read."""
     try:
         table = np.load(path, allow_pickle=False)
     except FileNotFoundError:
@@ -343,13 +345,13 @@ def _read_cached(path: Path, grid: Grid) -> NDArray[np.float32] | None:
     except (OSError, ValueError, EOFError) as error:
         logger.warning("%s: unreadable travel times are built again (%s)", path, error)
         return None
-    if table.shape != grid.shape or table.dtype != np.float32:
-        logger.warning("%s: holds %s, not %s; built again", path, table.shape, grid.shape)
+    if table.shape != shape or table.dtype != np.float32:
+        logger.warning("%s: holds %s, not %s; built again", path, table.shape, shape)
         return None
     return np.asarray(table)
 
 
-def _write_cached(path: Path, slowness: NDArray[np.float32]) -> None:
+def write_table(path: Path, slowness: NDArray[np.float32]) -> None:
     """Write to a temporary file and rename: readers see all of it or nothing."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
