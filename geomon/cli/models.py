@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from geomon.cli.common import JsonOption, print_json
+from geomon.cli.common import JsonOption, print_json, progress_bars
+from geomon.errors import DataError
 
 if TYPE_CHECKING:
     from geomon.picking.card import PickerCard
@@ -124,3 +125,56 @@ def train(
     print(f"wrote {picker.card.label} to {output}")
     for name, value in picker.card.scores.items():
         print(f"  {name}: {value:.3f}")
+
+
+@model_app.command()
+def evaluate(
+    pickers: Annotated[
+        list[str], typer.Argument(help="Names or folders; several are compared in one table.")
+    ],
+    windows: Annotated[
+        Path | None,
+        typer.Option(help="Labelled .npz windows or a SeisBench data set; synthetic without."),
+    ] = None,
+    continuous: Annotated[
+        Path | None,
+        typer.Option(help="Folder of miniSEED to set thresholds of equal pick budget on."),
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Picker whose budget holds; the first without.")
+    ] = None,
+    held_out: Annotated[
+        bool,
+        typer.Option("--held-out", help="Only stations that never train the shipped picker."),
+    ] = False,
+    most: Annotated[int, typer.Option(min=1, help="Windows at most, evenly spread.")] = 2000,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for report.md, report.json and pictures.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure pickers: accuracy, calibration, false picks, robustness; compare and draw them."""
+    from geomon.picking.card import load_picker
+    from geomon.training.evaluate.report import accuracy_table, evaluate_pickers
+    from geomon.training.evaluate.testsets import read_set, synthetic_set
+
+    if reference is not None and continuous is None:
+        msg = f"--reference {reference}: needs --continuous, to set thresholds of equal budget on"
+        raise DataError(msg)
+    material = synthetic_set() if windows is None else read_set(windows)
+    material = (material.held_out() if held_out else material).at_most(most)
+    if continuous is not None:
+        material = material.with_continuous(continuous)
+    loaded = [load_picker(name) for name in dict.fromkeys(pickers)]
+    base = None if reference is None else load_picker(reference)
+    with progress_bars() as progress:
+        report = evaluate_pickers(
+            loaded, material, reference=base, folder=output, progress=progress
+        )
+    if as_json:
+        print_json(report.as_dict())
+        return
+    print(f"{report.data}: {report.n_windows} windows of {report.n_events} events")
+    print(accuracy_table(report.evaluations))
+    if output is not None:
+        print(f"wrote {output / 'report.md'}")

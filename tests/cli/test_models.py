@@ -47,3 +47,17 @@ def test_what_cannot_be_imported(shell: Shell, arguments: str, status: int, says
     assert done.returncode == status
     assert says in done.stderr
     assert not (shell.folder / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--windows .", "no labelled windows; needs .npz files or a SeisBench data set"),
+        ("--reference default", "--reference default: needs --continuous"),
+    ],
+)
+def test_evaluating_on_nothing_says_what_is_needed(shell: Shell, arguments: str, said: str) -> None:
+    done = shell.run(f"geomon model evaluate default {arguments}")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
