@@ -218,8 +218,9 @@ def blinded(valid: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     reach : int
         Samples.
     """
-    blind = ~valid.any(axis=1)
-    for column in valid.T:
+    columns = np.ascontiguousarray(valid.T)
+    blind = ~columns.any(axis=0)
+    for column in columns:
         for edge in runs(column).ravel():
             if 0 < edge < valid.shape[0]:
                 blind[max(edge - reach, 0) : edge + reach] = True
