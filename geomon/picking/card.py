@@ -56,7 +56,10 @@ class Normalisation(_Part):
 
 
 class Uncertainty(_Part):
-    """One standard deviation of a pick: `scale` times the width of its peak over its height."""
+    """One standard deviation of a pick, from its peak: `scale` times width over height.
+
+    Times how many times that is more than a sure peak's 0.24 s.
+    """
 
     scale: Annotated[float, Field(gt=0)] = 1.0
     """Dimensionless factor."""

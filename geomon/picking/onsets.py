@@ -10,7 +10,7 @@ from geomon.events import Phase, Pick, Polarity
 from geomon.picking.card import PickerCard, Uncertainty
 from geomon.picking.first_motion import AFTER, BEFORE, first_motion
 from geomon.picking.gate import Reason, gated
-from geomon.picking.peaks import Peak, find_peaks
+from geomon.picking.peaks import REACH, Peak, find_peaks
 from geomon.picking.prepare import (
     CONTEXT,
     GRID,
@@ -24,6 +24,8 @@ from geomon.picking.prepare import (
 from geomon.times import from_ns
 
 _ROUND_NS = 1_000_000  # pick times are whole milliseconds
+_SHARPEST_S = 0.24  # width of a sure peak
+_VAGUEST_S = REACH / float(GRID)  # a peak is the highest within this
 _SIGNAL = 200  # samples after a pick that amplitude and signal are taken from
 _NOISE = 500  # samples before a pick that noise is taken from
 
@@ -124,9 +126,14 @@ def _slot(card: PickerCard, prepared: Prepared, phase: Phase, index: int) -> int
 
 
 def _uncertainty(card: PickerCard, phase: Phase, peak: Peak) -> float:
-    """One standard deviation: the broader and the lower a peak, the less sure its time."""
+    """One standard deviation: the broader and the lower a peak, the less sure its time.
+
+    Residuals grow with the square of width over height: a peak twice as broad as the sharpest is
+    often two that have merged.
+    """
     rule = card.uncertainty.get(phase, Uncertainty())
-    return round(max(rule.floor_s, rule.scale * peak.width / float(GRID) / peak.probability), 3)
+    breadth = peak.width / float(GRID) / peak.probability
+    return round(min(max(rule.floor_s, rule.scale * breadth**2 / _SHARPEST_S), _VAGUEST_S), 3)
 
 
 def _strength(
