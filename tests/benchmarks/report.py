@@ -81,8 +81,12 @@ def as_table(figures: Sequence[Figure]) -> str:
     """
     rows = [list(same) for _, same in groupby(figures, _but_for_the_peer)]
     shared = Counter(part for row in rows for part in set(_parts(row[0])))
-    notes = [part for part in dict.fromkeys(chain(*(_parts(row[0]) for row in rows)))
-             if shared[part] > 1]  # fmt: skip
+    # Short ones are read sooner than looked up.
+    notes = [
+        part
+        for part in dict.fromkeys(chain(*(_parts(row[0]) for row in rows)))
+        if shared[part] > 1 and len(part) > 30
+    ]
     lines = ["| figure | value | goal | peer | holds |", "|---|---|---|---|---|"]
     for row in rows:
         first = row[0]

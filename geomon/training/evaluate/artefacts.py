@@ -5,13 +5,14 @@ disturbance a minute, drawn with a fixed seed: the same samples every time.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geomon.ids import SeedId
 from geomon.picking.card import Picker
-from geomon.picking.infer import pick
+from geomon.picking.infer import pick_and_judge
 from geomon.processing.condition import highpass
 from geomon.synthesis.noise import ContinuousNoise
 from geomon.times import NS_PER_S, TimeSpan, parse_time
@@ -146,7 +147,15 @@ def _gains(rng: np.random.Generator) -> NDArray[np.float64]:
     return rng.uniform(0.3, 1.0, 3) * rng.choice([-1.0, 1.0], 3)
 
 
-def false_picks(picker: Picker, kind: str, seconds: int, seed: int = 0) -> int:
+@dataclass(frozen=True, slots=True)
+class FalsePicks:
+    """Picks on what is no earthquake: all, and those that the gate on input lets through."""
+
+    made: int
+    believed: int
+
+
+def false_picks(picker: Picker, kind: str, seconds: int, seed: int = 0) -> FalsePicks:
     """Return how many picks, P and S together, a picker makes on disturbed noise.
 
     Parameters
@@ -157,4 +166,5 @@ def false_picks(picker: Picker, kind: str, seconds: int, seed: int = 0) -> int:
         As for `disturbed_noise`.
     """
     span = TimeSpan(START_NS, START_NS + seconds * NS_PER_S)
-    return len(pick(picker, disturbed_noise(kind, seconds, seed), span))
+    judged = pick_and_judge(picker, disturbed_noise(kind, seconds, seed), span)
+    return FalsePicks(len(judged), sum(reason is None for _, reason in judged))

@@ -99,6 +99,8 @@ class Evaluation:
         What moving the windows against the network's grid does.
     false_picks_an_hour : dict of str to Interval
         P and S together, on noise and each artefact.
+    ungated_picks_an_hour : dict of str to float
+        The same without the gate on input.
     """
 
     picker: str
@@ -113,6 +115,7 @@ class Evaluation:
     perturbed: tuple[Perturbed, ...]
     shift: Change
     false_picks_an_hour: dict[str, Interval]
+    ungated_picks_an_hour: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,10 +205,8 @@ def evaluate(
     progress(picker.card.label, 2, 4)
     shift = shift_test(picker, some)
     progress(picker.card.label, 3, 4)
-    false = {
-        kind: rate_interval(false_picks(picker, kind, noise_s), noise_s / 3600)
-        for kind in ARTEFACTS
-    }
+    false = {kind: false_picks(picker, kind, noise_s) for kind in ARTEFACTS}
+    hours = noise_s / 3600
     progress(picker.card.label, 4, 4)
     return Evaluation(
         picker=picker.card.label,
@@ -219,7 +220,8 @@ def evaluate(
         operating={phase: _operating(material, picks, phase) for phase in PHASES},
         perturbed=rows,
         shift=shift,
-        false_picks_an_hour=false,
+        false_picks_an_hour={k: rate_interval(one.believed, hours) for k, one in false.items()},
+        ungated_picks_an_hour={kind: one.made / hours for kind, one in false.items()},
     )
 
 

@@ -254,15 +254,16 @@ def _honesty(ones: Sequence[Evaluation]) -> str:
 
 
 def _false(ones: Sequence[Evaluation]) -> str:
-    rows = [
-        (kind, *(f"{x.estimate:.1f} [{x.low:.1f}, {x.high:.1f}]" for x in values))
-        for kind, values in (
-            (kind, [one.false_picks_an_hour[kind] for one in ones])
-            for kind in ones[0].false_picks_an_hour
-        )
-    ]
-    return "P and S together, on synthetic noise with an artefact a minute.\n\n" + _table(
-        ("", *(one.picker for one in ones)), rows
+    rows = []
+    for kind in ones[0].false_picks_an_hour:
+        cells = []
+        for one in ones:
+            rate, before = one.false_picks_an_hour[kind], one.ungated_picks_an_hour[kind]
+            cells.append(f"{rate.estimate:.1f} [{rate.low:.1f}, {rate.high:.1f}] of {before:.1f}")
+        rows.append((kind, *cells))
+    return (
+        "P and S together, on synthetic noise with an artefact a minute: those believed, of those "
+        "made before the gate on input.\n\n" + _table(("", *(one.picker for one in ones)), rows)
     )
 
 
