@@ -144,7 +144,7 @@ def test_a_model_file_is_read_once_and_its_layers_count_not_its_place(tmp_path: 
     assert configs[0].velocity.model().name == "local"
     assert configs[0].version("velocity") == configs[1].version("velocity")
     (tmp_path / "one" / "local.csv").write_text("top_km,vp_km_s\n0,5\n10,fast\n")
-    with pytest.raises(ConfigError, match=r"velocity\.file: .*local\.csv:3: .*'fast'; expected"):
+    with pytest.raises(ConfigError, match=r"velocity: .*local\.csv:3: .*'fast'; expected"):
         load_config(tmp_path / "one" / "network.yaml")
 
 

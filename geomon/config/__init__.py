@@ -29,6 +29,7 @@ from geomon.config.sources import (
 from geomon.errors import ConfigError, DataError
 from geomon.velocity import BUILT_IN, IASP91, LayeredModel
 from geomon.velocity.files import read_model
+from geomon.velocity.grid import VelocityGrid, read_grid
 
 __all__ = [
     "Alerts",
@@ -187,13 +188,21 @@ class Velocity(Section):
     """Ratio of P to S speed, where S speeds are not given."""
     layers: tuple[Layer, ...] = ()
     """Layers from the top down."""
+    grid: Path | None = None
+    """File of a three-dimensional model: NetCDF (vp and vs over longitude, latitude, depth) or
+    NonLinLoc (the .hdr of P, beside its .buf). Events are located in it, and their picks grouped
+    in its mean layers."""
+    grid_version: str | None = None
+    """Hash of the grid's speeds, filled in when the config is read."""
 
     @model_validator(mode="after")
     def _physical(self) -> "Velocity":
-        if self.file is not None and self.layers:
-            msg = "give layers or a file, not both"
+        if (self.file is not None) + bool(self.layers) + (self.grid is not None) > 1 and not (
+            self.grid_version
+        ):
+            msg = "give one of layers, file and grid"
             raise ValueError(msg)
-        if self.file is None:
+        if self.file is None and self.grid is None:
             self.model()
         return self
 
@@ -207,6 +216,8 @@ class Velocity(Section):
         """
         if self.file is not None:
             return read_model(self.file, vp_vs=self.vp_vs, name=self.name)
+        if self.grid is not None and not self.layers:
+            return read_grid(self.grid, vp_vs=self.vp_vs, name=self.name).profile()
         if not self.layers:
             name = self.name or IASP91.name
             if name not in BUILT_IN:
@@ -231,6 +242,22 @@ class Velocity(Section):
                 for layer in self.layers
             ),
         )
+
+    def three_dimensional(self) -> VelocityGrid | None:
+        """Return the three-dimensional model, if there is one.
+
+        Raises
+        ------
+        DataError
+            If its file cannot be read, or is not the one the config was read with.
+        """
+        if self.grid is None:
+            return None
+        model = read_grid(self.grid, vp_vs=self.vp_vs, name=self.name)
+        if self.grid_version not in {None, model.version}:
+            msg = f"{self.grid}: has changed since the config was read; start again"
+            raise DataError(msg)
+        return model
 
     @classmethod
     def of(cls, model: LayeredModel) -> "Velocity":
@@ -399,7 +426,7 @@ def load_config(path: Path) -> Config:
     try:
         return _resolved(config, path.parent)
     except DataError as error:
-        raise ConfigError(f"{path}: velocity.file: {error}") from error
+        raise ConfigError(f"{path}: velocity: {error}") from error
 
 
 def config_schema() -> dict[str, Any]:
@@ -465,6 +492,13 @@ def _resolved(config: Config, folder: Path) -> Config:
         file = under(config.velocity.file)
         model = config.velocity.model_copy(update={"file": file}).model()
         changes["velocity"] = Velocity.of(model)
+    if config.velocity.grid is not None:
+        found = config.velocity.model_copy(update={"grid": under(config.velocity.grid)})
+        if (grid := found.three_dimensional()) is not None:
+            mean = Velocity.of(grid.profile())
+            changes["velocity"] = found.model_copy(
+                update={"name": mean.name, "layers": mean.layers, "grid_version": grid.version}
+            )
     if "://" not in config.archive.url:
         changes["archive"] = Archive(url=str(under(config.archive.url)))
     prefix = "sqlite:///"

@@ -18,6 +18,7 @@ from geomon.events import Arrival, Origin, Pick
 from geomon.locating.associate import PickGroup
 from geomon.locating.network import Box, Network, geodesic
 from geomon.locating.quality import azimuthal_gap, quality_class
+from geomon.locating.station_times import StationReceivers, StationTimes
 from geomon.locating.travel_times import Receivers, TravelTimes
 from geomon.times import NS_PER_S, from_ns, to_ns
 
@@ -52,11 +53,10 @@ class _Data:
     sigma_s: Floats
     station: NDArray[np.int64]
     is_s: NDArray[np.bool_]
-    receivers: Receivers
+    receivers: Receivers | StationReceivers
 
     def travel_times(self, points: Floats) -> Floats:
-        distance = np.hypot(points[:, :1] - self.x_km, points[:, 1:2] - self.y_km)
-        return self.receivers.times(distance, points[:, 2:3])
+        return self.receivers.times_from(points)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,10 +112,24 @@ class Locator:
         Stations and area searched.
     travel_times : TravelTimes
         Tables reaching all of the network's search box.
+    station_times : StationTimes, optional
+        Tables in a three-dimensional model, to locate with instead.
     """
 
     network: Network
     travel_times: TravelTimes
+    station_times: StationTimes | None = None
+
+    def receivers(
+        self, is_s: NDArray[np.bool_], station: NDArray[np.int64]
+    ) -> Receivers | StationReceivers:
+        """Prepare look-ups of times for n (phase, station) pairs."""
+        if self.station_times is not None:
+            return self.station_times.receivers(is_s, station)
+        network = self.network
+        return self.travel_times.receivers(
+            is_s, network.elevation_m[station], network.x_km[station], network.y_km[station]
+        )
 
     @cached_property
     def _coarse(self) -> tuple[Floats, Floats, NDArray[np.float32]]:
@@ -133,11 +147,10 @@ class Locator:
         nodes = np.stack(np.meshgrid(*axes, depths, indexing="ij"), axis=-1).reshape(-1, 3)
         network = self.network
         times = np.empty((len(nodes), 2, len(network.stations)), dtype=np.float32)
-        distance = np.hypot(nodes[:, :1] - network.x_km, nodes[:, 1:2] - network.y_km)
+        everyone = np.arange(len(network.stations))
         for phase in (0, 1):
-            is_s = np.full(len(network.stations), phase == 1)
-            receivers = self.travel_times.receivers(is_s, network.elevation_m)
-            times[:, phase] = receivers.times(distance, nodes[:, 2:3])
+            is_s = np.full(everyone.size, phase == 1)
+            times[:, phase] = self.receivers(is_s, everyone).times_from(nodes)
         return nodes, np.array(half), times
 
     def locate(self, picks: Sequence[Pick]) -> Origin | Rejected:
@@ -256,7 +269,7 @@ class Locator:
             sigma_s=self.pick_sigma(picks),
             station=station,
             is_s=is_s,
-            receivers=self.travel_times.receivers(is_s, network.elevation_m[station]),
+            receivers=self.receivers(is_s, station),
         )
 
     @staticmethod
@@ -394,6 +407,7 @@ class Locator:
                 data.picks, distance, bearing, residual, pick_weight, strict=True
             )
         )
+        model = (self.station_times or self.travel_times).model
         return Origin(
             time=from_ns(data.base_ns + round(float(times[0]) * NS_PER_S)),
             latitude=latitude,
@@ -419,7 +433,7 @@ class Locator:
                 rms_s=rms,
             ),
             method=METHOD,
-            velocity_model=f"{self.travel_times.model.name} {self.travel_times.model.version}",
+            velocity_model=f"{model.name} {model.version}",
             arrivals=arrivals,
         )
 

@@ -28,12 +28,14 @@ from geomon.locating.associate import (
 )
 from geomon.locating.locate import Locator, Rejected
 from geomon.locating.network import Network
+from geomon.locating.station_times import StationTimes
 from geomon.locating.tiles import RawTile, Settled, TileGrid, kept_groups, reconcile
 from geomon.locating.travel_times import TravelTimes
 from geomon.locating.verify import Verified, Verifier
 from geomon.stations import Station
 from geomon.times import TimeSpan, from_ns, to_ns
 from geomon.velocity import LayeredModel
+from geomon.velocity.grid import VelocityGrid
 
 _GROSS_WEIGHT = 0.1  # an arrival that counts less does not belong to the event
 # Evidence an event needs. Zero would do if picks came at random; rates are counted so generously
@@ -71,12 +73,18 @@ class Solver:
     made once; keep one solver for many tiles.
     """
 
-    def __init__(self, network: Network, travel_times: TravelTimes, settings: Association) -> None:
+    def __init__(
+        self,
+        network: Network,
+        travel_times: TravelTimes,
+        settings: Association,
+        station_times: StationTimes | None = None,
+    ) -> None:
         self.network = network
         self.travel_times = travel_times
         self.settings = settings
         self.grid = TileGrid.of(network, travel_times, settings)
-        self.locator = Locator(network, travel_times)
+        self.locator = Locator(network, travel_times, station_times)
         self._associator = Associator(network, travel_times, settings)
 
     @classmethod
@@ -85,6 +93,7 @@ class Solver:
         stations: Mapping[StationId, Station],
         model: LayeredModel,
         *,
+        grid: VelocityGrid | None = None,
         region: Region | None = None,
         settings: Association | None = None,
         cache: Path | None = None,
@@ -97,6 +106,8 @@ class Solver:
             The stations of the period.
         model : LayeredModel
             The velocity model.
+        grid : VelocityGrid, optional
+            A three-dimensional model to locate in; picks are grouped in `model`, its mean.
         region : Region, optional
             Where events are looked for; by default the stations' box grown by half its size.
         settings : Association, optional
@@ -105,7 +116,9 @@ class Solver:
             Folder that keeps travel times.
         """
         network = Network.of(stations, region)
-        return cls(network, network.travel_times(model, cache), settings or Association())
+        travel_times = network.travel_times(model, cache)
+        station_times = None if grid is None else StationTimes.build(grid, network, cache=cache)
+        return cls(network, travel_times, settings or Association(), station_times)
 
     def solve_tile(self, picks: Iterable[Pick], tile: TimeSpan) -> RawTile:
         """Associate one tile.

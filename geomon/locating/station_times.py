@@ -158,8 +158,8 @@ class StationReceivers:
     of: StationTimes
     pairs: tuple[tuple[Phase, int], ...]
 
-    def times(self, points_km: Floats) -> Floats:
-        """Return travel times (s), shape (n_points, n), between points and the pairs."""
+    def times_from(self, points_km: Floats) -> Floats:
+        """Return travel times (s), shape (n_points, n), from points (n_points, 3) to the pairs."""
         columns = [self.of.times(phase, station, points_km) for phase, station in self.pairs]
         return np.stack(columns, axis=1)
 

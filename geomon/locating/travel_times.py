@@ -231,7 +231,13 @@ class TravelTimes:
         receivers = self.receivers(is_s, elevation.ravel())
         return receivers.times(distance.ravel(), depth.ravel()).reshape(distance.shape)
 
-    def receivers(self, is_s: NDArray[np.bool_], elevation_m: Floats) -> "Receivers":
+    def receivers(
+        self,
+        is_s: NDArray[np.bool_],
+        elevation_m: Floats,
+        x_km: Floats | float = 0.0,
+        y_km: Floats | float = 0.0,
+    ) -> "Receivers":
         """Prepare look-ups for n (phase, station) pairs; elevations beyond the levels are clipped.
 
         Parameters
@@ -240,6 +246,8 @@ class TravelTimes:
             Whether each is an S phase.
         elevation_m : array, shape (n,)
             Elevation of each station.
+        x_km, y_km : array, shape (n,), optional
+            Where each station stands, for times from points in the same plane.
         """
         grid = self.grid
         levels = np.asarray(grid.levels, dtype=np.float64)
@@ -257,6 +265,8 @@ class TravelTimes:
             lower=(first + lower) * size,
             weight=(row - levels[upper]) / gap,
             flat_depth_km=grid.top_km + row * grid.dz_km,
+            x_km=np.asarray(x_km, np.float64),
+            y_km=np.asarray(y_km, np.float64),
         )
 
 
@@ -270,6 +280,16 @@ class Receivers:
     lower: NDArray[np.int64]
     weight: Floats
     flat_depth_km: Floats
+    x_km: Floats
+    y_km: Floats
+
+    def times_from(self, points_km: Floats) -> Floats:
+        """Return travel times (s), shape (m, n), from points (m, 3): east, north, depth below sea.
+
+        NaN where a source lies outside the tables.
+        """
+        distance = np.hypot(points_km[:, :1] - self.x_km, points_km[:, 1:2] - self.y_km)
+        return self.times(distance, points_km[:, 2:3])
 
     def times(self, distance_km: Floats, depth_km: Floats) -> Floats:
         """Return travel times (s), shape of the broadcast arguments; their last axis is n or 1.

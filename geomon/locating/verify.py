@@ -96,9 +96,7 @@ class Verifier:
         self._is_s = np.tile([False, True], n)
         self._x = np.repeat(network.x_km, 2)
         self._y = np.repeat(network.y_km, 2)
-        self._receivers = locator.travel_times.receivers(
-            self._is_s, np.repeat(network.elevation_m, 2)
-        )
+        self._receivers = locator.receivers(self._is_s, np.repeat(np.arange(n), 2))
         # Picks come in swarms: rates are counted around each, over the time an event lasts.
         self._rate_half_s = max(locator.longest_s / 4, 3.0)
         last = max((float(times[-1]) for times in self._times if times.size), default=0.0)
@@ -169,7 +167,7 @@ class Verifier:
         """Return the free picks an origin explains, and the evidence for it."""
         point = fit.point
         distance = np.hypot(self._x - point[0], self._y - point[1])
-        predicted = self._receivers.times(distance, point[2:3])
+        predicted = self._receivers.times_from(point[None])[0]
         origin = fit.time_s + (fit.data.base_ns - self._base_ns) / NS_PER_S
         model = self._locator.model_sigma(predicted)
         loose = math.sqrt(max(float(fit.covariance[3, 3]), 0.0))

@@ -107,6 +107,7 @@ def _solver(config: Config, stations: tuple[Station, ...]) -> Solver:
     return Solver.of(
         {station.station_id: station for station in stations},
         config.velocity.model(),
+        grid=config.velocity.three_dimensional(),
         region=config.network.region,
         settings=config.association,
         cache=_table_folder(config),

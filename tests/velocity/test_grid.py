@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 from scipy.io import netcdf_file
 
+from geomon.config import load_config
 from geomon.errors import DataError
-from geomon.ids import StationId
+from geomon.events import Origin, Pick
+from geomon.ids import SeedId, StationId
 from geomon.locating.network import Network
+from geomon.locating.solve import Solver
 from geomon.locating.station_times import StationTimes
 from geomon.locating.travel_times import TravelTimes
 from geomon.stations import Station
+from geomon.times import from_ns
 from geomon.velocity import LayeredModel
 from geomon.velocity.grid import Coordinates, VelocityGrid, read_grid
 
@@ -134,6 +138,44 @@ def test_the_slow_side_is_late(tmp_path: Path) -> None:
     net = network()
     times = StationTimes.build(read_grid(tmp_path / "a.nc"), net, spacing_km=0.5)
     points = np.array([[net.x_km[0] - 6, net.y_km[0], 5.0], [net.x_km[0] + 6, net.y_km[0], 5.0]])
-    pairs = times.receivers(np.array([False, True]), [0, 0]).times(points)
+    pairs = times.receivers(np.array([False, True]), [0, 0]).times_from(points)
     assert pairs.shape == (2, 2)
     assert pairs[0, 0] > 1.2 * pairs[1, 0]
+
+
+def test_a_network_locates_in_the_grid_its_config_names(tmp_path: Path) -> None:
+    write_netcdf4(tmp_path / "a.nc", vp=SPEED + 2 * (LONGITUDE > 15), vs=SPEED / 1.75)
+    (tmp_path / "network.yaml").write_text(
+        "network: {name: Test}\nsource: {kind: simulated}\nvelocity: {grid: a.nc}\n"
+    )
+    velocity = load_config(tmp_path / "network.yaml").velocity
+    grid = velocity.three_dimensional()
+    assert grid is not None
+    assert grid.version == velocity.grid_version
+    assert velocity.model() == LayeredModel(
+        "a", *(getattr(grid.profile(), name) for name in LayeredModel.__slots__[1:])
+    )
+    places = [(40 + 0.06 * np.sin(k), 15 + 0.08 * np.cos(k)) for k in range(8)]
+    stations = {
+        StationId("XX", f"S{k}"): Station(StationId("XX", f"S{k}"), lat, lon, 0.0)
+        for k, (lat, lon) in enumerate(places)
+    }
+    solver = Solver.of(stations, velocity.model(), grid=grid)
+    point = np.array([1.5, -1.0, 6.0])
+    truth = solver.locator.station_times
+    assert truth is not None
+    picks = [
+        Pick(
+            from_ns(10**18 + round(1e9 * float(truth.times(phase, k, point[None])[0]))),
+            SeedId("XX", f"S{k}", "", "HHZ"), phase, 0.9, 0.02,
+        )
+        for k in range(8) for phase in ("P", "S")
+    ]  # fmt: skip
+    origin = solver.locator.locate(picks)
+    assert isinstance(origin, Origin)
+    x, y = solver.network.frame.to_km(origin.latitude, origin.longitude)
+    assert np.linalg.norm([x - 1.5, y + 1.0, origin.depth_km - 6.0]) < 0.4
+    assert grid.version in origin.velocity_model
+    write_netcdf4(tmp_path / "a.nc")
+    with pytest.raises(DataError, match="has changed since the config was read"):
+        velocity.three_dimensional()
