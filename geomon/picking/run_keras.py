@@ -50,10 +50,15 @@ def _traced(function: Any) -> Any:  # noqa: ANN401 - from tensor to tensor
 
 
 def _convolved(plain: Convolutions, waveforms: Any) -> Any:  # noqa: ANN401 - tensors
-    """Run convolutions, in `keras.ops` alone."""
+    """Run convolutions, in `keras.ops` alone.
+
+    As pictures of height 1: TensorFlow turns them into such anyway, and joins bias and rectifier
+    to convolutions of two dimensions only.
+    """
     ops = load_keras().ops
     batch, n, channels = waveforms.shape
-    outputs = {WAVEFORM: ops.reshape(waveforms, (batch, n // plain.block, channels * plain.block))}
+    shape = (batch, 1, n // plain.block, channels * plain.block)
+    outputs = {WAVEFORM: ops.reshape(waveforms, shape)}
     for step in plain.steps:
         parts = [outputs[name] for name in step.inputs]
         joined = ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0]
@@ -63,14 +68,13 @@ def _convolved(plain: Convolutions, waveforms: Any) -> Any:  # noqa: ANN401 - te
 
 
 def _linear(ops: Any, step: Convolution, x: Any) -> Any:  # noqa: ANN401 - tensors
+    is_same = step.right - step.left in {0, 1}  # what Keras' "same" padding does
     if step.up > 1:
-        kernel = step.kernel.transpose(0, 2, 1)
-        if step.right - step.left in {0, 1}:
-            return ops.conv_transpose(x, kernel, step.up, "same")
-        x = ops.conv_transpose(x, kernel, step.up, "valid")
-        return x[:, step.left : x.shape[1] - step.right]
-    if step.right - step.left in {0, 1}:
-        return ops.conv(x, step.kernel, step.down, "same")
-    return ops.conv(
-        ops.pad(x, ((0, 0), (step.left, step.right), (0, 0))), step.kernel, step.down, "valid"
-    )
+        kernel = step.kernel.transpose(0, 2, 1)[None]
+        if is_same:
+            return ops.conv_transpose(x, kernel, (1, step.up), "same")
+        x = ops.conv_transpose(x, kernel, (1, step.up), "valid")
+        return x[:, :, step.left : x.shape[2] - step.right]
+    if not is_same:
+        x = ops.pad(x, ((0, 0), (0, 0), (step.left, step.right), (0, 0)))
+    return ops.conv(x, step.kernel[None], (1, step.down), "same" if is_same else "valid")
