@@ -120,9 +120,12 @@ def _curves(
     skip = CONTEXT - HALO
     if not prepared.valid[skip:-skip].any():
         return None
-    out = picker.predict(prepared.normalised[None, skip:-skip])[0, HALO - MARGIN : MARGIN - HALO]
+    rule, n = picker.card.windows, prepared.normalised.shape[0]
+    used = slice(skip, n - skip) if rule is None else rule.aligned(piece * PIECE - CONTEXT, n)
+    out = picker.predict(prepared.normalised[None, used])[0]
+    begin = CONTEXT - MARGIN - used.start
     columns = [picker.card.classes.index(phase) for phase in picker.card.phases]
-    curves = out[:, columns]
+    curves = out[begin : begin + PIECE + 2 * MARGIN, columns]
     curves[prepared.blind[CONTEXT - MARGIN : MARGIN - CONTEXT]] = 0.0
     return prepared, curves
 

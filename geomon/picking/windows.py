@@ -24,9 +24,9 @@ class Windows(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    window_samples: Annotated[int, Field(ge=16, le=2**15)]
-    """Length of the network's input."""
-    stride: Annotated[int, Field(ge=1, le=2**15)]
+    window_samples: Annotated[int, Field(ge=16, le=6000)]
+    """Length of the network's input; what a piece is picked from holds a window either side."""
+    stride: Annotated[int, Field(ge=1, le=6000)]
     """Samples from the start of one window to the start of the next."""
     scaling: Literal["std", "peak", "joint peak"]
     """What each window is divided by: every component, less its mean, by its standard deviation
@@ -46,6 +46,22 @@ class Windows(BaseModel):
         """
         last = n_samples - self.window_samples
         return np.unique(np.append(np.arange(0, last, self.stride), last))
+
+    def aligned(self, first: int, n_samples: int) -> slice:
+        """Return the part of some samples that windows fill which start at multiples of `stride`.
+
+        Multiples on the absolute grid, so that neighbouring pieces see the same windows, and the
+        same curve, where they meet. `first` is the grid index of the first sample.
+
+        Examples
+        --------
+        >>> rule = Windows(window_samples=400, stride=300, scaling="peak", blend="triangle")
+        >>> rule.aligned(first=1000, n_samples=1200)
+        slice(200, 1200, None)
+        """
+        begin = -first % self.stride
+        hops = (n_samples - begin - self.window_samples) // self.stride
+        return slice(begin, begin + hops * self.stride + self.window_samples)
 
 
 def curves(network: Network, waveforms: NDArray[np.float32], rule: Windows) -> NDArray[np.float32]:
