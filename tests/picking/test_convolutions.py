@@ -12,7 +12,7 @@ import pytest
 
 from geomon.errors import PickerMismatch
 from geomon.picking.architecture import unet
-from geomon.picking.card import Picker, load_picker, picker_folder, save_picker
+from geomon.picking.card import Backend, Picker, load_picker, picker_folder, save_picker
 from geomon.picking.convolutions import Convolutions, convolutions, read_convolutions
 from geomon.picking.run_keras import keras_network
 
@@ -93,6 +93,16 @@ def test_onnxruntime_gives_the_same_curves(random_picker: Picker, tmp_path: Path
     pytest.importorskip("onnxruntime")
     backends_agree(random_picker, tmp_path / "random")
     backends_agree(load_picker("default"), tmp_path / "default")
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "onnxruntime"])
+def test_a_batch_is_its_members(backend: Backend) -> None:
+    if backend == "onnxruntime":
+        pytest.importorskip("onnxruntime")
+    picker = load_picker("default", backend=backend)
+    together = picker.predict(WAVEFORMS)
+    for one, waveforms in zip(together, WAVEFORMS, strict=True):
+        assert np.abs(one - picker.predict(waveforms[None])[0]).max() < 1e-5
 
 
 def test_onnxruntime_runs_phasenet(phasenet: Picker, tmp_path: Path) -> None:
