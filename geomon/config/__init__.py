@@ -27,6 +27,7 @@ from geomon.config.sources import (
     Source,
 )
 from geomon.errors import ConfigError, DataError
+from geomon.ids import StationId
 from geomon.velocity import BUILT_IN, IASP91, LayeredModel
 from geomon.velocity.files import read_model
 from geomon.velocity.grid import VelocityGrid, read_grid
@@ -274,6 +275,17 @@ class Velocity(Section):
         )  # fmt: skip
 
 
+class StationCorrection(Section):
+    """What is added to the magnitudes of one station."""
+
+    station: Annotated[str, Field(pattern=r"[A-Z0-9-]+\.[A-Z0-9-]+")]
+    """NET.STA."""
+    value: Annotated[float, Field(ge=-3, le=3)]
+    """Magnitude units."""
+    uncertainty: Annotated[float, Field(ge=0)] | None = None
+    """One standard deviation, for the record."""
+
+
 class MagnitudeSettings(Section):
     """Local magnitude: log10 A + a log10(r / 100) + b (r - 100) + c, A in mm, r in km.
 
@@ -292,6 +304,13 @@ class MagnitudeSettings(Section):
     """Farther stations give no magnitude."""
     min_snr: Annotated[float, Field(ge=1)] = 2.0
     """Smallest ratio of peak amplitude to noise before the event."""
+    station_corrections: tuple[StationCorrection, ...] = ()
+    """What is added to the magnitudes of some stations; `geomon magnitude calibrate` finds it."""
+
+    def correction(self, station: StationId) -> float:
+        """Return what is added to a station's magnitudes."""
+        name = str(station)
+        return next((one.value for one in self.station_corrections if one.station == name), 0.0)
 
 
 class Schedule(Section):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from geomon.config import MagnitudeSettings
 from geomon.errors import WaveformError
-from geomon.events import Magnitude, StationMagnitude
+from geomon.events import StationMagnitude
 from geomon.ids import SeedId, StationId
 from geomon.processing.response import DERIVATIVES, counts_per_unit
 from geomon.stations import Response
@@ -39,10 +39,15 @@ _MIN_RATE_HZ = 20.0  # slower channels miss the peak of a local earthquake
 
 @dataclass(frozen=True, slots=True)
 class NoMagnitude:
-    """Why a channel or station gives no magnitude."""
+    """Why a channel gives no magnitude.
+
+    `limit` is what it would have given for the weakest signal told from its noise: a larger event
+    would have shown. None where it says nothing, as without a response.
+    """
 
     seed_id: SeedId
     reason: str
+    limit: float | None = None
 
 
 def magnitude_span(p_time_ns: int, s_time_ns: int) -> TimeSpan:
@@ -150,7 +155,8 @@ def local_magnitude(
     Returns
     -------
     StationMagnitude or NoMagnitude
-        Amplitude is the largest deflection from zero between P and the end of the span.
+        Amplitude is the largest deflection from zero between P and the end of the span, less the
+        largest before P in quadrature: noise adds to a weak signal.
 
     Raises
     ------
@@ -187,18 +193,29 @@ def local_magnitude(
     if amplitude <= 0 or not math.isfinite(amplitude):
         return NoMagnitude(seed_id, "no signal")
     if noise > 0 and amplitude < settings.min_snr * noise:
+        least = noise * math.sqrt(max(settings.min_snr**2 - 1, 0.01))
         return NoMagnitude(
             seed_id,
             f"signal is {amplitude / noise:.1f} times the noise; needs {settings.min_snr:g}",
+            magnitude_of(least, distance_km, seed_id.station_id, settings),
         )
-    value = (
-        math.log10(amplitude)
+    amplitude = math.sqrt(max(amplitude**2 - noise**2, 0.01 * amplitude**2))
+    value = magnitude_of(amplitude, distance_km, seed_id.station_id, settings)
+    kind = VERTICAL_TYPE if seed_id.component == "Z" else MAGNITUDE_TYPE
+    return StationMagnitude(seed_id, kind, value, amplitude, distance_km)
+
+
+def magnitude_of(
+    amplitude_mm: float, distance_km: float, station: StationId, settings: MagnitudeSettings
+) -> float:
+    """Return the magnitude of a Wood-Anderson amplitude (mm) at a hypocentral distance (km)."""
+    return (
+        math.log10(amplitude_mm)
         + settings.a * math.log10(distance_km / 100)
         + settings.b * (distance_km - 100)
         + settings.c
+        + settings.correction(station)
     )
-    kind = VERTICAL_TYPE if seed_id.component == "Z" else MAGNITUDE_TYPE
-    return StationMagnitude(seed_id, kind, value, amplitude, distance_km)
 
 
 def _covering(segments: Sequence[Segment], span: TimeSpan) -> Segment | None:
@@ -221,39 +238,3 @@ def _is_clipped(counts: Floats) -> bool:
         run = run + 1 if at_extreme else 0
         longest = max(longest, run)
     return longest >= 5
-
-
-def network_magnitude(stations: Sequence[StationMagnitude]) -> Magnitude | None:
-    """Combine channels into a network magnitude; None when there is none.
-
-    Each station counts once, with the mean of its horizontals. Verticals are used only if no
-    station has a horizontal, and the magnitude is then called ``MLv``. The value is the median
-    over stations. Its uncertainty is 1.2533 times the standard deviation over √n, that of a median
-    (standard deviation 1.4826 times the median absolute deviation, at least 0.05; 0.3 is assumed
-    for fewer than three stations).
-
-    Parameters
-    ----------
-    stations : sequence of StationMagnitude
-        Any channels of any stations.
-    """
-    finite = [one for one in stations if math.isfinite(one.value)]
-    horizontal = [one for one in finite if one.seed_id.component != "Z"]
-    used = sorted(horizontal or finite, key=lambda one: one.seed_id)
-    if not used:
-        return None
-    by_station: dict[StationId, list[float]] = {}
-    for one in used:
-        by_station.setdefault(one.seed_id.station_id, []).append(one.value)
-    values = np.array([float(np.mean(channel)) for channel in by_station.values()])
-    value = float(np.median(values))
-    spread = 0.3
-    if values.size >= 3:
-        spread = max(1.4826 * float(np.median(np.abs(values - value))), 0.05)
-    return Magnitude(
-        value=value,
-        magnitude_type=MAGNITUDE_TYPE if horizontal else VERTICAL_TYPE,
-        uncertainty=1.2533 * spread / math.sqrt(values.size),
-        n_stations=int(values.size),
-        station_magnitudes=tuple(used),
-    )

@@ -81,7 +81,7 @@ class StationTimes:
         network : Network
             Stations, and the box sources are searched in.
         spacing_km : float, optional
-            Distance of nodes; by default 1/150 of the box, at least 0.1 km.
+            Distance of nodes; by default 1/80 of the box, at least 0.1 km.
         cache : path, optional
             Folder that keeps tables; None keeps nothing.
 
@@ -92,7 +92,7 @@ class StationTimes:
         """
         box = network.search_box
         widths = [high - low for low, high in (box.x_km, box.y_km)]
-        spacing = spacing_km or max(max(widths) / 150, 0.1)
+        spacing = spacing_km or max(max(widths) / 80, 0.1)
         tables = []
         for x, y, elevation_m in zip(network.x_km, network.y_km, network.elevation_m, strict=True):
             station = (float(x), float(y), float(flattened(-elevation_m / 1000)))

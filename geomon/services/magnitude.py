@@ -7,12 +7,9 @@ from geomon.config import Config
 from geomon.errors import CorruptObject
 from geomon.events import Magnitude, Origin, StationMagnitude
 from geomon.ids import StreamId
-from geomon.locating.magnitude import (
-    NoMagnitude,
-    local_magnitude,
-    magnitude_span,
-    network_magnitude,
-)
+from geomon.locating.magnitude import NoMagnitude, local_magnitude, magnitude_span
+from geomon.locating.network import geodesic
+from geomon.locating.network_magnitude import network_magnitude
 from geomon.locating.solve import Solver
 from geomon.services.workspace import workspace
 from geomon.times import NS_PER_S, to_ns
@@ -27,14 +24,29 @@ class Measured:
 
 
 def measure(config: Config, solver: Solver, origin: Origin) -> Measured:
-    """Return an event's network magnitude from every channel of the stations that saw it.
+    """Return an event's network magnitude from the stations as near as those that picked it.
 
-    Arrival times are the picked ones, or those the velocity model predicts.
+    Arrival times are the picked ones, or those the velocity model predicts. A station without a
+    pick counts only by how small the event must have been to drown in its noise; should it have
+    seen something after all, that may be another event.
     """
     found: list[StationMagnitude] = []
     refused: list[NoMagnitude] = []
-    for stream in sorted({arrival.pick.seed_id.stream_id for arrival in origin.arrivals}):
-        for one in _measure_stream(config, solver, origin, stream):
+    picked = {arrival.pick.seed_id.stream_id for arrival in origin.arrivals}
+    farthest_km = max((arrival.distance_km for arrival in origin.arrivals), default=0.0)
+    network = solver.network
+    distance_km, _ = geodesic(
+        origin.latitude, origin.longitude,
+        [station.latitude for station in network.stations],
+        [station.longitude for station in network.stations],
+    )  # fmt: skip
+    for stream in sorted(picked | set(workspace(config).archive.streams())):
+        place = network.index.get(stream.station_id)
+        if place is None or (stream not in picked and distance_km[place] > farthest_km):
+            continue
+        for one in _measure_stream(config, solver, origin, stream, float(distance_km[place])):
+            if stream not in picked and (isinstance(one, StationMagnitude) or one.limit is None):
+                continue
             if isinstance(one, NoMagnitude):
                 refused.append(one)
             else:
@@ -43,11 +55,10 @@ def measure(config: Config, solver: Solver, origin: Origin) -> Measured:
 
 
 def _measure_stream(
-    config: Config, solver: Solver, origin: Origin, stream: StreamId
+    config: Config, solver: Solver, origin: Origin, stream: StreamId, distance_km: float
 ) -> list[StationMagnitude | NoMagnitude]:
     space = workspace(config)
     arrivals = [a for a in origin.arrivals if a.pick.seed_id.station_id == stream.station_id]
-    distance_km = arrivals[0].distance_km
     times = {arrival.pick.phase: to_ns(arrival.pick.time) for arrival in arrivals}
     elevation_m = solver.network.elevation_m[solver.network.index[stream.station_id]]
     for phase in ("P", "S"):

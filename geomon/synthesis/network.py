@@ -193,6 +193,16 @@ class Scenario:
         made = (_segment(self, sensor, component, part) for part in [*present, *twice])
         return tuple(segment for segment in made if segment is not None)
 
+    def signal(self, event: TrueEvent, sensor: Sensor) -> tuple[int, NDArray[np.float32]]:
+        """Return what an earthquake alone makes a sensor count.
+
+        Returns
+        -------
+        (int, array of float32, shape (n_components, n_samples))
+            Index of the first sample, as in `ContinuousNoise.samples`, and counts without noise.
+        """
+        return _record(self, event, sensor)
+
     def truth(self, span: TimeSpan) -> "pd.DataFrame":
         """Return the earthquakes of a span as a table.
 
