@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from geomon.config import Config
 from geomon.services.pick import load, picker_version
 from tests.networks import simulated
 
