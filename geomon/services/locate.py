@@ -136,6 +136,7 @@ class _Locating:
             self.solver.grid.dependency_span(self.tiles[0]).start_ns,
             self.solver.grid.dependency_span(self.tiles[-1]).end_ns,
         )
+        self._streams = tuple(self.space.archive.streams())
         self._picks = sorted(self.space.catalog.picks(reach))
         self._pick_times = [to_ns(pick.time) for pick in self._picks]
         self._prints = self._data_prints(reach)
@@ -163,7 +164,7 @@ class _Locating:
         )  # fmt: skip
         events = []
         for origin in solved.origins:
-            measured = measure(self.config, self.solver, origin)
+            measured = measure(self.config, self.solver, origin, self._streams)
             events.append(Event(origin, measured.magnitude))
             self.no_magnitude.update(
                 (one.seed_id, one.reason)
@@ -215,7 +216,7 @@ class _Locating:
         step = PIECE_NS
         version = picker_version(self.config)
         prints = []
-        for stream in self.space.archive.streams():
+        for stream in self._streams:
             for day in reach.aligned(step).days():
                 text = self.space.coverage.input_hash("pick", str(stream), day_span(day), version)
                 for piece, fingerprint in known_pieces(text).items():

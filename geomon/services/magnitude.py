@@ -1,6 +1,7 @@
 """Measure located events on the archived waveforms."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from geomon.config import Config
@@ -23,8 +24,12 @@ class Measured:
     refused: tuple[NoMagnitude, ...]
 
 
-def measure(config: Config, solver: Solver, origin: Origin) -> Measured:
+def measure(
+    config: Config, solver: Solver, origin: Origin, streams: Sequence[StreamId]
+) -> Measured:
     """Return an event's network magnitude from the stations as near as those that picked it.
+
+    `streams` are the sensors the archive holds anything of.
 
     Arrival times are the picked ones, or those the velocity model predicts. A station without a
     pick counts only by how small the event must have been to drown in its noise; should it have
@@ -40,7 +45,7 @@ def measure(config: Config, solver: Solver, origin: Origin) -> Measured:
         [station.latitude for station in network.stations],
         [station.longitude for station in network.stations],
     )  # fmt: skip
-    for stream in sorted(picked | set(workspace(config).archive.streams())):
+    for stream in sorted(picked | set(streams)):
         place = network.index.get(stream.station_id)
         if place is None or (stream not in picked and distance_km[place] > farthest_km):
             continue

@@ -1,0 +1,65 @@
+"""Commands about magnitudes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geomon.cli.common import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    EndOption,
+    JsonOption,
+    OutputOption,
+    StartOption,
+    load,
+    print_json,
+    span_of,
+)
+from geomon.errors import DataError
+
+magnitude_app = typer.Typer(no_args_is_help=True, help="Magnitudes.")
+
+
+@magnitude_app.command("calibrate")
+def calibrate(
+    start: StartOption,
+    end: EndOption,
+    reference: Annotated[
+        Path,
+        typer.Option(help="QuakeML, or CSV of time, latitude, longitude, magnitude."),
+    ],
+    config: ConfigOption = DEFAULT_CONFIG,
+    output: OutputOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find attenuation and station corrections from events whose magnitude others know.
+
+    Prints the `magnitude` section to put into the config; nothing changes by itself.
+    """
+    from geomon.locating.calibration import NotCalibrated, as_config
+    from geomon.services.calibration import calibrate_magnitudes
+
+    result = calibrate_magnitudes(load(config), span_of(start, end), reference)
+    if isinstance(result.calibration, NotCalibrated):
+        msg = (
+            f"{reference}: {result.n_matched} of {result.n_reference} events are in the "
+            f"catalogue: {result.calibration.reason}"
+        )
+        raise DataError(msg)
+    text = as_config(result.calibration, reference.name)
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+    if as_json:
+        found = result.calibration
+        print_json(
+            {
+                "magnitude": found.settings.model_dump(mode="json"),
+                "uncertainty": found.uncertainty,
+                "scatter": found.scatter,
+                "scatter_before": found.scatter_before,
+                "n_events": found.n_events,
+            }
+        )
+    elif output is None:
+        print(text, end="")
