@@ -1,9 +1,12 @@
 """Mending samples: spikes go, onsets stay, gaps are filled without jumps."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.signal import butter, sosfilt, sosfilt_zi
 
 from geomon.processing.condition import (
     filled,
@@ -85,3 +88,13 @@ def test_highpass_is_causal_and_starts_at_rest() -> None:
     assert np.abs(out[:1500]).max() < 1e-3
     assert out[1500, 0] > 9
     assert np.abs(out[1900:]).max() < 1e-3
+
+
+@pytest.mark.parametrize("kind", ["highpass", "lowpass"])
+@pytest.mark.parametrize("order", [1, 2, 3, 4, 6])
+def test_filters_are_scipys(kind: Literal["highpass", "lowpass"], order: int) -> None:
+    trace = np.random.default_rng(0).normal(40, 5, 3000)
+    sections = butter(order, 4.0, kind, fs=100.0, output="sos")
+    expected, _ = sosfilt(sections, trace, zi=sosfilt_zi(sections) * trace[0])
+    ours = (highpass if kind == "highpass" else lowpass)(trace, 4.0, 100.0, order)
+    assert np.abs(ours - expected).max() < 1e-9
