@@ -22,7 +22,7 @@ BEGIN, END = "<!-- benchmarks -->\n", "<!-- /benchmarks -->"
 
 def names() -> list[str]:
     """Return the benchmarks there are."""
-    own = {"__init__", "report", "seisbench", "table"}
+    own = {"__init__", "ablation", "report", "seisbench", "table"}
     paths = Path(__file__).parent.glob("*.py")
     # "picking_accuracy" is a part of "picking".
     return sorted(p.stem for p in paths if p.stem not in own and "_" not in p.stem)
