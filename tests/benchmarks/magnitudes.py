@@ -9,11 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geomon.config import MagnitudeSettings, SimulatedSource
-from geomon.events import StationMagnitude
+from geomon.events import Magnitude, StationMagnitude
 from geomon.locating.magnitude import NoMagnitude, local_magnitude, magnitude_span
+from geomon.locating.moment import (
+    SourceSpectrum,
+    moment_magnitude_of,
+    network_moment_magnitude,
+    source_spectrum,
+)
 from geomon.locating.network_magnitude import network_magnitude
 from geomon.synthesis.instruments import counts_per_velocity
 from geomon.synthesis.network import Scenario, TrueArrival
+from geomon.synthesis.seismogram import seismic_moment
 from geomon.synthesis.sensors import Sensor
 from geomon.synthesis.swarm import TrueEvent
 from geomon.times import NS_PER_S, TimeSpan, parse_time
@@ -38,6 +45,8 @@ class Case:
     magnitude: float
     found: tuple[StationMagnitude, ...]
     refused: tuple[NoMagnitude, ...]
+    true_moment_magnitude: float
+    moment_magnitude: Magnitude | None
 
 
 def measure(quick: bool) -> list[Figure]:
@@ -62,7 +71,13 @@ def measure(quick: bool) -> list[Figure]:
         f"{100 * _CURVE_ERROR:.0f} %, hypocentres by {_LOCATION_ERROR_KM} km; truth is the mean of "
         f"all stations' noise-free Wood-Anderson amplitudes; {versions('numpy')}"
     )
-    return [*_errors(cases, conditions), _cost(cases, conditions)]
+    analyst = Figure(
+        figure="ML, difference to the analyst's", value=None, unit="", goal="<= 0.2",
+        conditions="the recordings at hand have magnitudes or instrument responses, none has both",
+    )  # fmt: skip
+    return [
+        *_errors(cases, conditions), *_moments(cases, conditions), _cost(cases, conditions), analyst,
+    ]  # fmt: skip
 
 
 def _events(scenario: Scenario, count: int) -> Iterator[TrueEvent]:
@@ -82,13 +97,17 @@ def _case(scenario: Scenario, event: TrueEvent, seed: int) -> tuple[Case | None,
     found: list[StationMagnitude] = []
     refused: list[NoMagnitude] = []
     true: dict[str, list[float]] = {}
+    spectra: list[SourceSpectrum] = []
     arrivals = scenario.arrivals(event)
     for sensor in scenario.sensors:
         arrival = arrivals[sensor.stream_id.station_id]
+        horizontals = []
         for component in range(len(sensor.components)):
             if sensor.components[component] == "Z":
                 continue
             segment, clean = record(scenario, event, sensor, arrival, component)
+            if sensor.is_response_known:
+                horizontals.append((segment, sensor.response))
             depth = event.depth_km + sensor.elevation_m / 1000
             seen_km = math.hypot(arrival.distance_km + offset[0], depth + offset[1])
             answer = local_magnitude(
@@ -105,10 +124,19 @@ def _case(scenario: Scenario, event: TrueEvent, seed: int) -> tuple[Case | None,
                 + truth.b * (km - 100)
                 + truth.c
             )
+        if horizontals:
+            spectrum = source_spectrum(
+                horizontals, p_time_ns=arrival.p_ns, s_time_ns=arrival.s_ns, distance_km=seen_km,
+                vs_km_s=float(CRUST.speed_at(event.depth_km, "S")),
+            )  # fmt: skip
+            if isinstance(spectrum, SourceSpectrum):
+                spectra.append(spectrum)
     if not found:
         return None, len(refused)
     magnitude = float(np.mean([np.mean(values) for values in true.values()]))
-    return Case(magnitude, tuple(found), tuple(refused)), len(found) + len(refused)
+    moment = moment_magnitude_of(float(seismic_moment(event.magnitude)))
+    case = Case(magnitude, tuple(found), tuple(refused), moment, network_moment_magnitude(spectra))
+    return case, len(found) + len(refused)
 
 
 def replace_curve(settings: MagnitudeSettings, a: float, b: float) -> MagnitudeSettings:
@@ -196,6 +224,31 @@ def _errors(cases: list[Case], conditions: str) -> list[Figure]:
         )
     )
     return figures
+
+
+def _moments(cases: list[Case], conditions: str) -> list[Figure]:
+    """Score moment magnitudes against the moments the earthquakes were made with."""
+    sized = [case for case in cases if case.moment_magnitude is not None]
+    error, spread, true = np.array(
+        [
+            (case.moment_magnitude.value - case.true_moment_magnitude,
+             case.moment_magnitude.uncertainty, case.true_moment_magnitude)
+            for case in sized if case.moment_magnitude is not None
+        ]
+    ).T  # fmt: skip
+    conditions = (
+        f"{len(sized)} of them with a spectrum above noise, true Mw {true.min():.1f} to "
+        f"{true.max():.1f}; {conditions}"
+    )
+    return [
+        Figure(figure=f"Mw, {name}", value=float(value), unit=unit, conditions=conditions)
+        for name, value, unit in (
+            ("median absolute error", np.median(np.abs(error)), ""),
+            ("median error", np.median(error), ""),
+            ("slope of error against magnitude", np.polyfit(true, error, 1)[0], ""),
+            ("within its own standard deviation", 100 * np.mean(np.abs(error) <= spread), "%"),
+        )
+    ]
 
 
 def _cost(cases: list[Case], conditions: str) -> Figure:
