@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -157,8 +158,7 @@ def _pick_stream_day(config: Config, unit: _Unit) -> _Outcome:
 
 
 def _pick_changed_pieces(config: Config, unit: _Unit) -> _Outcome:
-    from geomon.picking.infer import context_s
-    from geomon.picking.infer import pick as infer_picks
+    from geomon.picking.infer import context_s, pick_and_judge
 
     started = time.monotonic()
     space = workspace(config)
@@ -180,9 +180,12 @@ def _pick_changed_pieces(config: Config, unit: _Unit) -> _Outcome:
     doer = space.catalog.begin_run("pick", config_hash=version, picker=picker.card.label)
     n_picks = n_added = n_removed = 0
     picked_s = 0.0
+    gated: Counter[str] = Counter()
     for run in merged(stale):
         segments = space.archive.read_stream(unit.stream_id, run.padded(margin_s)).segments
-        picks = infer_picks(picker, segments, run, thresholds=_thresholds(config))
+        judged = pick_and_judge(picker, segments, run, thresholds=_thresholds(config))
+        picks = [one for one, reason in judged if reason is None]
+        gated.update(reason for _, reason in judged if reason is not None)
         change = space.catalog.replace_picks(unit.stream_id, run, picks, doer)
         n_picks += len(picks)
         n_added += change.added
@@ -198,8 +201,10 @@ def _pick_changed_pieces(config: Config, unit: _Unit) -> _Outcome:
             seconds=round(time.monotonic() - started, 3), run=doer,
         )  # fmt: skip
         logger.info(
-            "picked %s %s picks=%d span_s=%.0f took_s=%.1f",
-            unit.stream_id, day.start.date(), n_picks, picked_s, time.monotonic() - started,
+            "picked %s %s picks=%d gated=%s span_s=%.0f took_s=%.1f",
+            unit.stream_id, day.start.date(), n_picks,
+            ",".join(f"{reason}:{count}" for reason, count in sorted(gated.items())) or "0",
+            picked_s, time.monotonic() - started,
         )  # fmt: skip
     return _Outcome(picked_s, n_picks, n_added, n_removed)
 

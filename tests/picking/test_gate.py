@@ -31,6 +31,7 @@ def gains(rng: np.random.Generator) -> np.ndarray:
     return one if rng.random() < 0.4 else rng.uniform(0.4, 1, 3) * rng.choice([-1, 1], 3)
 
 
+@pytest.mark.fault(55)
 @pytest.mark.parametrize("frequency_hz", [2.0, 5.0, 12.0, 31.0, 45.0])
 def test_tones_are_not_believed(frequency_hz: float) -> None:
     rng = np.random.default_rng(1)
@@ -46,6 +47,7 @@ def test_tones_that_grow_are_not_believed() -> None:
         assert on_noise(50_000 * growing, gains(rng), 0, rng) == "tone"
 
 
+@pytest.mark.fault(55)
 @pytest.mark.parametrize("period_s", [0.3, 0.8, 1.5])
 def test_calibration_pulses_are_not_believed(period_s: float) -> None:
     rng = np.random.default_rng(3)
@@ -55,6 +57,7 @@ def test_calibration_pulses_are_not_believed(period_s: float) -> None:
         assert on_noise(pulse, gains(rng), 5, rng) in ("pulse", "tone"), damping
 
 
+@pytest.mark.fault(55)
 @pytest.mark.parametrize("decay_s", [1.0, 5.0, np.inf])
 def test_steps_are_not_believed(decay_s: float) -> None:
     rng = np.random.default_rng(4)
@@ -63,6 +66,7 @@ def test_steps_are_not_believed(decay_s: float) -> None:
         assert on_noise(step, gains(rng), late, rng) == "step"
 
 
+@pytest.mark.fault(55)
 def test_dead_stretches_are_not_believed() -> None:
     samples = noise(np.random.default_rng(5))
     samples[:, BEFORE:] = samples[:, BEFORE : BEFORE + 1]
