@@ -76,7 +76,8 @@ def measure(quick: bool) -> list[Figure]:
         conditions="the recordings at hand have magnitudes or instrument responses, none has both",
     )  # fmt: skip
     return [
-        *_errors(cases, conditions), *_moments(cases, conditions), _cost(cases, conditions), analyst,
+        *_errors(cases, conditions), *_moments(cases, conditions), _cost(cases, conditions),
+        analyst,
     ]  # fmt: skip
 
 
