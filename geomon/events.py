@@ -153,11 +153,48 @@ class Magnitude:
 
 
 @dataclass(frozen=True, slots=True)
+class FocalMechanism:
+    """A double couple and how well first motions determine it.
+
+    Attributes
+    ----------
+    strike_deg, dip_deg, rake_deg : float
+        One nodal plane; strike in [0, 360), dip in [0, 90], rake in (-180, 180].
+    auxiliary : (float, float, float)
+        Strike, dip and rake of the other.
+    uncertainty_deg : float
+        Root mean square angle between acceptable mechanisms and the preferred one.
+    probability : float
+        Share of acceptable mechanisms within 30 degrees of the preferred one.
+    misfit : float
+        Share of polarities it contradicts, each counted by how far it lies from the nodal planes.
+    station_distribution_ratio : float
+        How far from the nodal planes the polarities lie, 1 far, 0 all on them.
+    n_polarities : int
+        Polarities used.
+    quality : {"A", "B", "C", "D"}
+        Class after Hardebeck and Shearer.
+    """
+
+    strike_deg: float
+    dip_deg: float
+    rake_deg: float
+    auxiliary: tuple[float, float, float]
+    uncertainty_deg: float
+    probability: float
+    misfit: float
+    station_distribution_ratio: float
+    n_polarities: int
+    quality: Literal["A", "B", "C", "D"]
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Origin, magnitude and picks believed to be one earthquake, as the catalogue holds it.
 
     `event_id` is empty until the catalogue has given the event one. `valid_from` is when this
-    revision became the current one; `run` names the run that made it.
+    revision became the current one; `run` names the run that made it. `other_magnitudes` are of
+    other types than the preferred one.
     """
 
     preferred_origin: Origin
@@ -170,6 +207,8 @@ class Event:
     valid_from: datetime | None = None
     run: str = ""
     reasons: tuple[str, ...] = field(default=())
+    other_magnitudes: tuple[Magnitude, ...] = ()
+    mechanism: FocalMechanism | None = None
 
     @property
     def arrivals(self) -> tuple[Arrival, ...]:

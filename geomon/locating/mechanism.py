@@ -15,13 +15,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from geomon.events import FocalMechanism
 from geomon.locating.travel_times import TravelTimes
 
 type Floats = NDArray[np.float64]
 
 MIN_POLARITIES = 8
 MAX_GAP_DEG = 120.0
-_TRIALS = 24
+_TRIALS = 16
 _SEED = 4711
 _WRONG = 0.1  # share of polarities expected to be wrong
 _RAY_ERROR_DEG = 5.0  # of a takeoff angle, from the velocity model
@@ -35,42 +36,6 @@ _CLASSES: tuple[tuple[Literal["A", "B", "C"], float, float, float, float], ...] 
     ("B", 0.6, 35.0, 0.20, 0.4),
     ("C", 0.5, 45.0, 0.30, 0.3),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Mechanism:
-    """A double couple and how well first motions determine it.
-
-    Attributes
-    ----------
-    strike_deg, dip_deg, rake_deg : float
-        One nodal plane; strike in [0, 360), dip in [0, 90], rake in (-180, 180].
-    auxiliary : (float, float, float)
-        Strike, dip and rake of the other.
-    uncertainty_deg : float
-        Root mean square angle between acceptable mechanisms and the preferred one.
-    probability : float
-        Share of acceptable mechanisms within 30 degrees of the preferred one.
-    misfit : float
-        Share of polarities it contradicts, each counted by how far it lies from the nodal planes.
-    station_distribution_ratio : float
-        How far from the nodal planes the polarities lie, 1 far, 0 all on them.
-    n_polarities : int
-        Polarities used.
-    quality : {"A", "B", "C", "D"}
-        Class after Hardebeck and Shearer.
-    """
-
-    strike_deg: float
-    dip_deg: float
-    rake_deg: float
-    auxiliary: tuple[float, float, float]
-    uncertainty_deg: float
-    probability: float
-    misfit: float
-    station_distribution_ratio: float
-    n_polarities: int
-    quality: Literal["A", "B", "C", "D"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +75,7 @@ def takeoff_deg(
 
 def focal_mechanism(
     polarity: ArrayLike, azimuth_deg: ArrayLike, takeoff_deg_by_trial: ArrayLike
-) -> Mechanism | NoMechanism:
+) -> FocalMechanism | NoMechanism:
     """Find the double couple that explains first motions.
 
     Parameters
@@ -124,7 +89,7 @@ def focal_mechanism(
 
     Returns
     -------
-    Mechanism or NoMechanism
+    FocalMechanism or NoMechanism
         The latter with fewer than 8 polarities, or more than 120 degrees without any.
 
     Examples
@@ -146,25 +111,24 @@ def focal_mechanism(
     gap = float(np.diff([*ordered, ordered[0] + 360]).max())
     if gap > MAX_GAP_DEG:
         return NoMechanism(f"{gap:.0f}° without a polarity; at most {MAX_GAP_DEG:g}°")
-    tension, pressure = _all_axes()
+    tension, pressure = (axes.astype(np.float32) for axes in _all_axes())
     rng = np.random.default_rng(_SEED)
     accepted = np.zeros(len(tension))
     for trial in range(_TRIALS):
         rays = takeoffs[trial % len(takeoffs)]
         ray = _rays(azimuth, rays + _RAY_ERROR_DEG * rng.standard_normal(sign.size))
-        wrong = ((tension @ ray) ** 2 - (pressure @ ray) ** 2) * sign < 0
-        n_wrong = wrong.sum(axis=1)
+        ray = ray.astype(np.float32)
+        upward = np.abs(tension @ ray) > np.abs(pressure @ ray)
+        n_wrong = np.count_nonzero(upward != (sign > 0), axis=1)
         fewest = int(n_wrong.min())
         extra = max(int(0.5 * _WRONG * sign.size), 2)
         accepted += n_wrong <= max(fewest + extra, int(_WRONG * sign.size), 2)
-    return _summed_up(
-        tension, pressure, accepted, sign, _rays(azimuth, np.median(takeoffs, axis=0))
-    )
+    return _summed_up(*_all_axes(), accepted, sign, _rays(azimuth, np.median(takeoffs, axis=0)))
 
 
 def _summed_up(
     tension: Floats, pressure: Floats, accepted: Floats, sign: Floats, ray: Floats
-) -> Mechanism:
+) -> FocalMechanism:
     """Return the mean of acceptable mechanisms, those far from it left out of the mean."""
     weight = accepted
     angle = np.zeros(len(weight))
@@ -192,7 +156,9 @@ def _summed_up(
         "D",
     )
     one, other = _planes(*mean)
-    return Mechanism(*one, other, uncertainty, probability, misfit, ratio, int(sign.size), quality)
+    return FocalMechanism(
+        *one, other, uncertainty, probability, misfit, ratio, int(sign.size), quality
+    )
 
 
 def radiation(

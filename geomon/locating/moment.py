@@ -218,7 +218,7 @@ def network_moment_magnitude(spectra: Sequence[SourceSpectrum]) -> Magnitude | N
     """Combine stations into a moment magnitude: their median; None without any.
 
     The uncertainty is 1.2533 times the larger of the stations' own and their scatter, over √n.
-    Station magnitudes carry an amplitude of 0 mm: they are no Wood-Anderson readings.
+    Station magnitudes carry no amplitude (NaN): they are no Wood-Anderson readings.
     """
     if not spectra:
         return None
@@ -233,7 +233,7 @@ def network_moment_magnitude(spectra: Sequence[SourceSpectrum]) -> Magnitude | N
         uncertainty=1.2533 * max(own, spread) / math.sqrt(values.size),
         n_stations=len({one.seed_id.station_id for one in ordered}),
         station_magnitudes=tuple(
-            StationMagnitude(one.seed_id, MOMENT_TYPE, one.magnitude, 0.0, one.distance_km)
+            StationMagnitude(one.seed_id, MOMENT_TYPE, one.magnitude, math.nan, one.distance_km)
             for one in ordered
         ),
     )
