@@ -12,9 +12,18 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from geomon.events import Arrival, Event, Magnitude, Origin, ReviewState, StationMagnitude
+from geomon.events import Arrival, Event, Origin, ReviewState
 from geomon.stores import schema
 from geomon.stores.database import Write
+from geomon.stores.magnitude_rows import (
+    add_magnitude,
+    load_magnitudes,
+    load_mechanisms,
+    load_other_magnitudes,
+    mechanism_row,
+    mechanism_values,
+    said_of,
+)
 from geomon.stores.pick_rows import (
     BATCH,
     PICK_COLUMNS,
@@ -22,7 +31,6 @@ from geomon.stores.pick_rows import (
     find_or_add,
     null,
     pick_values,
-    stream_of,
 )
 from geomon.times import from_ns, to_ns
 
@@ -82,14 +90,12 @@ def content_of(event: Event) -> str:
              a.pick.evaluation_mode, *_arrival_values(a))
             for a in origin.arrivals
         ],
-        magnitude
-        and (
-            _magnitude_values(magnitude),
-            [(str(s.seed_id), *_station_values(s)) for s in magnitude.station_magnitudes],
-        ),
+        magnitude and said_of(magnitude),
         event.event_type,
         _optional(event.probability),
         list(event.reasons),
+        *([said_of(one) for one in event.other_magnitudes],) * bool(event.other_magnitudes),
+        *(() if event.mechanism is None else mechanism_values(event.mechanism)),
     )  # fmt: skip
     return hashlib.sha256(repr(said).encode()).hexdigest()
 
@@ -161,24 +167,6 @@ def _arrival_values(arrival: Arrival) -> tuple[float | None, ...]:
     )
 
 
-def _magnitude_values(magnitude: Magnitude) -> tuple[Any, ...]:
-    return (
-        float(magnitude.value),
-        magnitude.magnitude_type,
-        null(magnitude.uncertainty),
-        int(magnitude.n_stations),
-    )
-
-
-def _station_values(station: StationMagnitude) -> tuple[Any, ...]:
-    return (
-        station.magnitude_type,
-        float(station.value),
-        null(station.amplitude_mm),
-        null(station.distance_km),
-    )
-
-
 @dataclass(slots=True)
 class NewRevision:
     """A revision about to be written: of which event, what it says, and why."""
@@ -220,17 +208,15 @@ def insert_revisions(
         rows["origin"].append({"id": origin_key, "event": new.event_key, "run": run, **values})
         rows["arrival"] += _arrival_rows(origin_key, origin, pick_keys)
         if magnitude is not None and magnitude_key is not None:
-            rows["magnitude"].append(
-                {"id": magnitude_key, "event": new.event_key, "run": run}
-                | dict(
-                    zip(
-                        ("value", "type", "uncertainty", "n_stations"),
-                        _magnitude_values(magnitude),
-                        strict=True,
-                    )
-                )
+            add_magnitude(write, rows, magnitude_key, new.event_key, magnitude)
+        for position, other in enumerate(event.other_magnitudes):
+            [key_of_other] = write.new_ids(schema.magnitude, 1)
+            add_magnitude(write, rows, key_of_other, new.event_key, other)
+            rows["origin_magnitude"].append(
+                {"origin": origin_key, "position": position, "magnitude": key_of_other}
             )
-            rows["station_magnitude"] += _station_rows(write, magnitude_key, magnitude)
+        if event.mechanism is not None:
+            rows["focal_mechanism"].append(mechanism_row(origin_key, event.mechanism))
         rows["event_revision"].append(
             {
                 "id": key,
@@ -259,7 +245,10 @@ def insert_revisions(
                 "run": run,
             }
         )
-    for name in ("origin", "arrival", "magnitude", "station_magnitude", "event_revision"):
+    for name in (
+        "origin", "arrival", "magnitude", "station_magnitude", "origin_magnitude",
+        "focal_mechanism", "event_revision",
+    ):  # fmt: skip
         write.insert(schema.metadata.tables[name], rows[name])
 
 
@@ -271,20 +260,6 @@ def _arrival_rows(
         {"origin": origin_key, "position": position, "pick": next(pick_keys)}
         | dict(zip(names, _arrival_values(arrival), strict=True))
         for position, arrival in enumerate(origin.arrivals)
-    ]
-
-
-def _station_rows(write: Write, magnitude_key: int, magnitude: Magnitude) -> list[dict[str, Any]]:
-    names = ("type", "value", "amplitude_mm", "distance_km")
-    return [
-        {
-            "magnitude": magnitude_key,
-            "position": position,
-            "stream": write.stream(stream_of(station.seed_id)),
-            "component": station.seed_id.component,
-        }
-        | dict(zip(names, _station_values(station), strict=True))
-        for position, station in enumerate(magnitude.station_magnitudes)
     ]
 
 
@@ -353,7 +328,9 @@ def load_events(connection: Connection, revision_keys: Sequence[int]) -> list[Ev
     for batch in batched(revision_keys, BATCH):
         rows = connection.execute(query.where(revision.c.id.in_(batch))).all()
         arrivals = load_arrivals(connection, reader, [row[1] for row in rows])
-        magnitudes = _load_magnitudes(connection, reader, [row[2] for row in rows if row[2]])
+        magnitudes = load_magnitudes(connection, reader, [row[2] for row in rows if row[2]])
+        others = load_other_magnitudes(connection, reader, [row[1] for row in rows])
+        mechanisms = load_mechanisms(connection, [row[1] for row in rows])
         for row in rows:
             loaded[row[0]] = Event(
                 preferred_origin=_origin(row[11:], arrivals.get(row[1], [])),
@@ -366,6 +343,8 @@ def load_events(connection: Connection, revision_keys: Sequence[int]) -> list[Ev
                 valid_from=from_ns(row[7]),
                 run=row[10],
                 reasons=tuple(json.loads(row[8])),
+                other_magnitudes=others.get(row[1], ()),
+                mechanism=mechanisms.get(row[1]),
             )
     return [loaded[key] for key in revision_keys]
 
@@ -425,29 +404,3 @@ def load_arrivals(
                 )
             )
     return found
-
-
-def _load_magnitudes(
-    connection: Connection, reader: PickReader, keys: Sequence[int]
-) -> dict[int, Magnitude]:
-    table, station = schema.magnitude, schema.station_magnitude
-    stations: dict[int, list[StationMagnitude]] = defaultdict(list)
-    rows = connection.execute(
-        select(station)
-        .where(station.c.magnitude.in_(keys))
-        .order_by(station.c.magnitude, station.c.position)
-    )
-    for row in rows:
-        seed_id = reader.seed_id(row.stream, row.component)
-        stations[row.magnitude].append(
-            StationMagnitude(
-                seed_id, row.type, row.value, _number(row.amplitude_mm), _number(row.distance_km)
-            )
-        )
-    found = connection.execute(select(table).where(table.c.id.in_(keys)))
-    return {
-        row.id: Magnitude(
-            row.value, row.type, _number(row.uncertainty), row.n_stations, tuple(stations[row.id])
-        )
-        for row in found
-    }

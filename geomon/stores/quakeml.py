@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from geomon.events import Arrival, Event, Magnitude, Origin, Pick
+from geomon.events import Arrival, Event, FocalMechanism, Magnitude, Origin, Pick
 from geomon.ids import SeedId
 from geomon.times import format_ns, to_ns
 
@@ -146,6 +146,11 @@ def _event(event: Event, authority: str, agency: str, with_arrivals: bool) -> It
     yield from _origin(event.preferred_origin, own, revision, status, creation, with_arrivals)
     if magnitude is not None:
         yield from _magnitude(magnitude, own, revision, status, creation, with_arrivals)
+    for other in event.other_magnitudes:
+        name = f"{revision}/{_id_part(other.magnitude_type)}"
+        yield from _magnitude(other, own, revision, status, creation, with_arrivals, name)
+    if event.mechanism is not None:
+        yield from _mechanism(event.mechanism, own, revision, creation)
     yield _number("gm:probability", event.probability)
     yield _text("gm:reviewState", event.review_state)
     for reason in event.reasons:
@@ -277,13 +282,20 @@ def _arrival(arrival: Arrival, own: str, name: str) -> str:
 
 
 def _magnitude(
-    magnitude: Magnitude, own: str, revision: str, status: str, creation: str, with_stations: bool
+    magnitude: Magnitude,
+    own: str,
+    revision: str,
+    status: str,
+    creation: str,
+    with_stations: bool,
+    called: str = "",
 ) -> Iterator[str]:
+    called = called or revision
     origin_id = f"<originID>{own}/origin/{revision}</originID>\n"
     contributions = []
     if with_stations:
         for position, station in enumerate(magnitude.station_magnitudes):
-            name = f"{revision}/{position}"
+            name = f"{called}/{position}"
             waveform = _waveform(station.seed_id)
             amplitude = _quantity("genericAmplitude", _shifted("value", station.amplitude_mm, -3))
             if amplitude:
@@ -305,7 +317,7 @@ def _magnitude(
                 f"{own}/station_magnitude/{name}"
                 "</stationMagnitudeID></stationMagnitudeContribution>\n"
             )
-    yield f'<magnitude publicID="{own}/magnitude/{revision}">\n'
+    yield f'<magnitude publicID="{own}/magnitude/{called}">\n'
     yield "".join(contributions)
     yield _quantity(
         "mag", _number("value", magnitude.value), _number("uncertainty", magnitude.uncertainty)
@@ -314,3 +326,27 @@ def _magnitude(
     yield origin_id
     yield f"<stationCount>{magnitude.n_stations}</stationCount>\n"
     yield f"<evaluationStatus>{status}</evaluationStatus>\n{creation}</magnitude>\n"
+
+
+def _mechanism(mechanism: FocalMechanism, own: str, revision: str, creation: str) -> Iterator[str]:
+    yield f'<focalMechanism publicID="{own}/focal_mechanism/{revision}">\n'
+    yield f"<triggeringOriginID>{own}/origin/{revision}</triggeringOriginID>\n"
+    planes = (
+        (mechanism.strike_deg, mechanism.dip_deg, mechanism.rake_deg), mechanism.auxiliary
+    )  # fmt: skip
+    yield '<nodalPlanes preferredPlane="1">\n'
+    for number, plane in enumerate(planes, start=1):
+        angles = (
+            _quantity(name, _number("value", angle))
+            for name, angle in zip(("strike", "dip", "rake"), plane, strict=True)
+        )
+        yield f"<nodalPlane{number}>{''.join(angles)}</nodalPlane{number}>\n"
+    yield "</nodalPlanes>\n"
+    yield f"<stationPolarityCount>{mechanism.n_polarities}</stationPolarityCount>\n"
+    yield _number("misfit", mechanism.misfit)
+    yield _number("stationDistributionRatio", mechanism.station_distribution_ratio)
+    yield f"<methodID>{own}/method/first-motions</methodID>\n"
+    yield f"<evaluationMode>automatic</evaluationMode>\n{creation}"
+    yield _number("gm:uncertaintyDeg", mechanism.uncertainty_deg)
+    yield _number("gm:probability", mechanism.probability)
+    yield f"{_text('gm:quality', mechanism.quality)}</focalMechanism>\n"

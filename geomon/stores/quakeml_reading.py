@@ -13,6 +13,7 @@ from geomon.events import (
     Arrival,
     EvaluationMode,
     Event,
+    FocalMechanism,
     Magnitude,
     Origin,
     Phase,
@@ -39,8 +40,9 @@ class ReadEvent:
 def read_quakeml(content: bytes, *, name: str = "QuakeML") -> tuple[list[ReadEvent], list[str]]:
     """Read a QuakeML document.
 
-    Preferred origins and magnitudes are read (the first ones where none is preferred), with the P
-    and S arrivals whose picks name a channel. What a foreign document does not say is NaN.
+    Preferred origins are read, all magnitudes, and preferred mechanisms of two planes (the first
+    ones where none is preferred), with the P and S arrivals whose picks name a channel. What a
+    foreign document does not say is NaN.
 
     Parameters
     ----------
@@ -95,6 +97,12 @@ def _event(element: Any, left_out: Counter[str]) -> Event:  # noqa: ANN401 - lxm
         review_state=_review_state(element, origin),
         probability=_optional(element, "probability"),
         reasons=tuple(child.text or "" for child in element.findall("{*}reason")),
+        other_magnitudes=tuple(
+            _magnitude(element, other, left_out)
+            for other in element.findall("{*}magnitude")
+            if other is not magnitude and _optional(other, "mag/value") is not None
+        ),
+        mechanism=_mechanism(element),
     )
 
 
@@ -308,4 +316,31 @@ def _magnitude(event: Any, magnitude: Any, left_out: Counter[str]) -> Magnitude:
         _number(magnitude, "mag/uncertainty"),
         int(count) if count else len(stations),
         tuple(stations),
+    )
+
+
+def _mechanism(event: Any) -> FocalMechanism | None:  # noqa: ANN401
+    element = _preferred(event, "focalMechanism", "preferredFocalMechanismID")
+    if element is None:
+        return None
+    angles = [
+        _optional(element, f"nodalPlanes/nodalPlane{number}/{name}/value")
+        for number in (1, 2)
+        for name in ("strike", "dip", "rake")
+    ]
+    known = [angle for angle in angles if angle is not None]
+    if len(known) < len(angles):
+        return None
+    quality = _text(element, "quality")
+    return FocalMechanism(
+        known[0],
+        known[1],
+        known[2],
+        (known[3], known[4], known[5]),
+        _number(element, "uncertaintyDeg"),
+        _number(element, "probability"),
+        _number(element, "misfit"),
+        _number(element, "stationDistributionRatio"),
+        int(_text(element, "stationPolarityCount") or 0),
+        cast("Literal['A', 'B', 'C', 'D']", quality if quality in _QUALITIES else "D"),
     )

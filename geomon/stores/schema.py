@@ -13,6 +13,8 @@ event             identity of an earthquake; `owner_ns` says which tile may repl
 event_revision    what was held about an event from `valid_from` to `valid_to`
 origin, arrival   solutions and the picks they rest on
 magnitude, station_magnitude
+origin_magnitude  magnitudes of other types than the preferred one
+focal_mechanism   double couples from the first motions of an origin's picks
 event_alias       names other agencies use
 ledger, gap       which spans were archived, picked and located, and which data are missing
 quality           how good each channel's record of each day is; the newest state only
@@ -202,6 +204,34 @@ station_magnitude = Table(
     Column("value", Double, nullable=False),
     Column("amplitude_mm", Double),
     Column("distance_km", Double),
+    sqlite_with_rowid=False,
+)
+
+origin_magnitude = Table(
+    "origin_magnitude",
+    metadata,
+    Column("origin", _Key, ForeignKey("origin.id"), primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("magnitude", _Key, ForeignKey("magnitude.id"), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+focal_mechanism = Table(
+    "focal_mechanism",
+    metadata,
+    Column("origin", _Key, ForeignKey("origin.id"), primary_key=True, autoincrement=False),
+    Column("strike_deg", Double, nullable=False),
+    Column("dip_deg", Double, nullable=False),
+    Column("rake_deg", Double, nullable=False),
+    Column("auxiliary_strike_deg", Double, nullable=False),
+    Column("auxiliary_dip_deg", Double, nullable=False),
+    Column("auxiliary_rake_deg", Double, nullable=False),
+    Column("uncertainty_deg", Double),
+    Column("probability", Double),
+    Column("misfit", Double),
+    Column("station_distribution_ratio", Double),
+    Column("n_polarities", Integer, nullable=False),
+    Column("quality", String(1), nullable=False),
     sqlite_with_rowid=False,
 )
 

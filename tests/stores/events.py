@@ -2,12 +2,21 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from sqlalchemy import select
 
-from geomon.events import Arrival, Event, Magnitude, Origin, Pick, StationMagnitude
+from geomon.events import (
+    Arrival,
+    Event,
+    FocalMechanism,
+    Magnitude,
+    Origin,
+    Pick,
+    StationMagnitude,
+)
 from geomon.ids import StreamId
 from geomon.stores import schema
 from geomon.stores.catalog import Catalog
@@ -97,6 +106,18 @@ def make_event(
     return Event(origin, magnitude, probability=0.97)
 
 
+def with_mechanism(event: Event) -> Event:
+    """Return an event that also has a moment magnitude and a focal mechanism."""
+    seed_id = STREAMS[0].seed_id("E")
+    moment = Magnitude(
+        1.9, "Mw", 0.12, 1, (StationMagnitude(seed_id, "Mw", 1.9, math.nan, 8.5),)
+    )  # fmt: skip
+    mechanism = FocalMechanism(
+        35.5, 42.0, -80.25, (202.0, 48.8, -98.6), 18.5, 0.92, 0.07, 0.61, 14, "A"
+    )  # fmt: skip
+    return replace(event, other_magnitudes=(moment,), mechanism=mechanism)
+
+
 def many_events(
     count: int, *, seed: int = 1, span_s: float = 3600.0, **place: float
 ) -> list[Event]:
@@ -120,7 +141,15 @@ def many_events(
 def said(events: Sequence[Event]) -> list[tuple[object, ...]]:
     """What events say, without their ids and history."""
     return [
-        (e.preferred_origin, e.preferred_magnitude, e.event_type, e.probability) for e in events
+        (
+            e.preferred_origin,
+            e.preferred_magnitude,
+            e.other_magnitudes,
+            e.mechanism,
+            e.event_type,
+            e.probability,
+        )
+        for e in events
     ]
 
 

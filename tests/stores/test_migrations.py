@@ -12,9 +12,9 @@ from sqlalchemy.engine import make_url
 
 from geomon.stores import database, schema
 from geomon.stores.catalog import Catalog
-from tests.stores.events import HOUR, dump, many_events, said
+from tests.stores.events import HOUR, dump, many_events, said, with_mechanism
 
-NEW = {"quality", "request"}
+NEW = {"quality", "request", "origin_magnitude", "focal_mechanism"}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -84,4 +84,8 @@ def test_the_first_version_is_migrated_with_all_its_rows(url, catalog_factory):
         catalog.close()
     again = Catalog.open(url)
     assert len(again.events()) == 5
+    richer = [with_mechanism(event) for event in many_events(5)]
+    again.replace_events(HOUR, richer, again.begin_run("locate"))
+    assert said(again.events()) == said(richer)
+    assert again.replace_events(HOUR, richer, again.begin_run("locate")).updated == ()
     again.close()

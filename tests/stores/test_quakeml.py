@@ -14,7 +14,7 @@ from geomon.events import Event
 from geomon.stores.catalog import Catalog
 from geomon.stores.quakeml import stream, write_quakeml
 from geomon.stores.quakeml_reading import read_quakeml
-from tests.stores.events import HOUR, T0, make_event, many_events, said
+from tests.stores.events import HOUR, T0, make_event, many_events, said, with_mechanism
 
 
 def named(events: list[Event]) -> list[Event]:
@@ -45,7 +45,9 @@ def awkward() -> Event:
 
 
 def test_valid_by_the_schema() -> None:
-    content = write_quakeml(named([make_event(), bare(), awkward()]), agency="GM")
+    content = write_quakeml(
+        named([make_event(), bare(), awkward(), with_mechanism(make_event(400))]), agency="GM"
+    )
     assert _validate(io.BytesIO(content), verbose=True)
     assert b"nan" not in content.lower().replace(b"unan", b"")
     without = write_quakeml(named([make_event()]), with_arrivals=False)
@@ -79,6 +81,17 @@ def test_obspy_reads_what_was_meant() -> None:
     assert read.extra.probability.value == "0.97"
 
 
+def test_obspy_reads_mechanism_and_all_magnitudes() -> None:
+    event = named([with_mechanism(make_event())])[0]
+    [read] = obspy.read_events(io.BytesIO(write_quakeml([event])), format="QUAKEML")
+    assert [one.magnitude_type for one in read.magnitudes] == ["ML", "Mw"]
+    [mechanism] = read.focal_mechanisms
+    plane = mechanism.nodal_planes.nodal_plane_1
+    assert (plane.strike, plane.dip, plane.rake) == (35.5, 42.0, -80.25)
+    assert mechanism.station_polarity_count == 14
+    assert mechanism.triggering_origin_id.get_referred_object() == read.origins[0]
+
+
 def test_obspy_writes_what_it_read() -> None:
     catalog = obspy.read_events(io.BytesIO(write_quakeml(named(many_events(3)))))
     written = io.BytesIO()
@@ -89,7 +102,7 @@ def test_obspy_writes_what_it_read() -> None:
 
 
 def test_reading_back_gives_the_same() -> None:
-    events = named([*many_events(5), bare(), awkward()])
+    events = named([with_mechanism(make_event(400)), *many_events(5), bare(), awkward()])
     read, problems = read_quakeml(write_quakeml(events))
     assert not problems
     assert said([one.event for one in read]) == said(events)
