@@ -7,14 +7,24 @@ speed beside SeisBench. A goal of accuracy is met when the estimate is within 0.
 from collections.abc import Sequence
 
 from geomon.picking.card import load_picker
-from tests.benchmarks import picking_accuracy, picking_checks, picking_data, picking_robustness
+from tests.benchmarks import (
+    picking_accuracy,
+    picking_checks,
+    picking_data,
+    picking_robustness,
+    picking_speed,
+)
 from tests.benchmarks.report import Figure, main
 
 
 def measure(quick: bool) -> Sequence[Figure]:
     """Measure the default picker against PhaseNet, EQTransformer, GPD and SeisBench."""
     picker = load_picker("default")
-    figures = [picking_checks.spotting(), picking_checks.training(20 if quick else 100)]
+    figures = [
+        *picking_speed.measure(quick),
+        picking_checks.spotting(),
+        picking_checks.training(20 if quick else 100),
+    ]
     why = picking_data.missing()
     if why:
         nothing = Figure(figure="accuracy and robustness", value=None, unit="", conditions=why)
