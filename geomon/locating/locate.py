@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from geomon.events import Arrival, Origin, Pick
 from geomon.locating.associate import PickGroup
+from geomon.locating.misfit import COMMON_SHARE, DOF, profile, weights
 from geomon.locating.network import Box, Network, geodesic
+from geomon.locating.posterior import Posterior, Residuals, sample
 from geomon.locating.quality import azimuthal_gap, quality_class
 from geomon.locating.station_times import StationReceivers, StationTimes
 from geomon.locating.travel_times import Receivers, TravelTimes
@@ -24,14 +26,19 @@ from geomon.times import NS_PER_S, from_ns, to_ns
 
 type Floats = NDArray[np.float64]
 
-METHOD = "geomon Student-t 1"
+METHOD = "geomon Student-t 2"
 MIN_PICKS = 4
-_DOF = 4.0  # of the residuals' distribution: tails heavy enough for one pick in ten to be wrong
 _MODEL_FLOOR_S = 0.05  # what a layered model and a station's site leave unexplained, any distance
 _MODEL_SHARE = 0.015  # and what grows with the time travelled, different for every path
-_COMMON_SHARE = 0.025  # what all P, or all S, of an event are late or early by, of their times
+# What picks share, in the posterior (`_shared_errors`), of the time travelled or in seconds:
+_OWN_SHARE = 0.008  # what each path has to itself
+_PATH_SHARE, _PATH_REACH = 0.011, 0.15  # neighbouring paths; they end within a share of the reach
+_DELAY_S, _S_DELAY = 0.09, 1.6  # a station's delay of P, and how many times as much of S
+_P_LIKE_S = 0.7  # correlation of P with S where both are late
 _SCALE_SPREAD = 0.3  # of log(scale): how far the residuals may ask for other sigmas than assumed
 _USED_WEIGHT = 0.1  # picks below do not count as used
+_LEAST_WEIGHT = 0.003  # however wrong a pick is
+_MAX_STEPS, _MAX_DAMPING, _SETTLED_KM = 12, 1e6, 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +98,6 @@ class Fit:
     def time_ns(self) -> int:
         """Origin time in nanoseconds since 1970."""
         return self.data.base_ns + round(self.time_s * NS_PER_S)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Posterior:
-    """Weighted samples of the hypocentre (east, north, down) and the origin time."""
-
-    points: Floats
-    times_s: Floats
-    weights: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +167,7 @@ class Locator:
         fit = self.fit(picks)
         if isinstance(fit, Rejected):
             return fit
-        posterior = self._sampled(fit)
-        return self._origin(fit, posterior)
+        return self._origin(fit, *self._sampled(fit))
 
     def fit(self, picks: Sequence[Pick], start: Floats | None = None) -> Fit | Rejected:
         """Find the best point only.
@@ -201,10 +198,11 @@ class Locator:
         scale = self._scale(data, sigma, point)
         sigma = scale * sigma
         point = self._refined(data, sigma, point, half / 16)
-        residual = data.time_s - data.travel_times(point[None])
-        _, time = _student(residual, sigma)
+        travelled = data.travel_times(point[None])
+        _, time = profile(data.time_s, travelled, sigma, data.is_s)
+        residual = data.time_s - travelled[0] - time[0]
         covariance = self._linearised(data, sigma, point)
-        return Fit(data, point, float(time[0]), residual[0] - time[0], sigma, scale, covariance)
+        return Fit(data, point, float(time[0]), residual, sigma, scale, covariance)
 
     def residuals(self, group: PickGroup, picks: Sequence[Pick]) -> list[tuple[Pick, float]]:
         """Return what picks lack (s) to a group's own origin, for those that could be its."""
@@ -293,10 +291,12 @@ class Locator:
         """Return the best of all coarse nodes after one look around the best few."""
         nodes, half, times = self._coarse
         early = np.argsort(data.time_s, kind="stable")[:24]
-        residual = data.time_s[early] - times[:, data.is_s[early].astype(int), data.station[early]]
+        travelled = times[:, data.is_s[early].astype(int), data.station[early]]
         cell_s = 0.5 * float(np.hypot(half[0], half[1])) / 5.0
         sigma = np.hypot(data.sigma_s[early], cell_s)
-        likelihood, _ = _student(residual.astype(np.float64), sigma)
+        likelihood, _ = profile(
+            data.time_s[early], travelled.astype(np.float64), sigma, data.is_s[early]
+        )
         best = nodes[np.argsort(-likelihood, kind="stable")[:6]]
         around = (best[:, None] + _lattice(half, 5)[None]).reshape(-1, 3)
         around = _inside(around, self.network.search_box)
@@ -304,95 +304,127 @@ class Locator:
         return around[int(np.argmax(likelihood))], half / 2
 
     def _refined(self, data: _Data, sigma: Floats, point: Floats, half: Floats) -> Floats:
-        """Return the best point of nested grids around `point`."""
-        for _ in range(6):
+        """Return the best point near `point`: a few nested grids, then downhill to the bottom."""
+        for _ in range(2):
             around = _inside(point + _lattice(half, 5), self.network.search_box)
             likelihood, _ = self._likelihood(data, sigma, around)
             point, half = around[int(np.argmax(likelihood))], half / 2
+        return self._descended(data, sigma, point)
+
+    def _descended(self, data: _Data, sigma: Floats, point: Floats) -> Floats:
+        """Follow reweighted least squares (Levenberg-Marquardt) from `point` to the best one."""
+        box = self.network.search_box
+        likelihood, time = self._likelihood(data, sigma, point[None])
+        best, damping = float(likelihood[0]), 1e-3
+        for _ in range(_MAX_STEPS):
+            design, travelled = self._design(data, point)
+            weight = weights(data.time_s - travelled - time[0], sigma) / sigma**2
+            normal = (design * weight[:, None]).T @ design
+            normal[4:, 4:] += np.diag([COMMON_SHARE**-2] * 2)
+            gradient = design.T @ (weight * (data.time_s - travelled - time[0]))
+            step = np.linalg.solve(normal + damping * np.diag(np.diagonal(normal) + 1e-9), gradient)
+            tried = _inside(point + step[:3], box)
+            likelihood, origin = self._likelihood(data, sigma, tried[None])
+            if likelihood[0] < best:
+                damping *= 10
+                if damping > _MAX_DAMPING:
+                    break
+                continue
+            moved = float(np.abs(tried - point).max())
+            best, point, time, damping = float(likelihood[0]), tried, origin, damping / 5
+            if moved < _SETTLED_KM:
+                break
         return point
+
+    def _design(self, data: _Data, point: Floats) -> tuple[Floats, Floats]:
+        """Return derivatives of arrival times by place, origin time and shares; travel times."""
+        box = self.network.search_box
+        step = 0.1 * np.eye(3)
+        low, high = _inside(point - step, box), _inside(point + step, box)
+        times = data.travel_times(np.concatenate([low, high, point[None]]))
+        derivative = (times[3:6] - times[:3]).T / np.diagonal(high - low)
+        common = times[6][:, None] * np.stack([~data.is_s, data.is_s], axis=1)
+        return np.hstack([derivative, np.ones((len(data.picks), 1)), common]), times[6]
 
     def _likelihood(self, data: _Data, sigma: Floats, points: Floats) -> tuple[Floats, Floats]:
         """Return log likelihood and origin time of sources at points (m, 3)."""
-        times = data.travel_times(points)
-        return _student_scaled(data.time_s - times, sigma, times, data.is_s)
+        return profile(data.time_s, data.travel_times(points), sigma, data.is_s)
 
     def _scale(self, data: _Data, sigma: Floats, point: Floats) -> float:
         """Return the factor on all sigmas that the residuals ask for, held near 1 when few."""
-        residual = data.time_s - data.travel_times(point[None])
-        _, time = _student(residual, sigma)
-        u = (residual[0] - time[0]) / sigma
+        travelled = data.travel_times(point[None])
+        _, time = profile(data.time_s, travelled, sigma, data.is_s)
+        u = (data.time_s - travelled[0] - time[0]) / sigma
         log_scales = np.linspace(math.log(0.5), math.log(8), 57)
         free = max(len(u) - 4, 0.5)
-        tails = np.log1p((u[None] / np.exp(log_scales)[:, None]) ** 2 / _DOF).sum(axis=1)
+        tails = np.log1p((u[None] / np.exp(log_scales)[:, None]) ** 2 / DOF).sum(axis=1)
         score = (
-            -(_DOF + 1) / 2 * tails * free / len(u)
+            -(DOF + 1) / 2 * tails * free / len(u)
             - free * log_scales
             - log_scales**2 / (2 * _SCALE_SPREAD**2)
         )
         return float(np.exp(log_scales[int(np.argmax(score))]))
 
-    def _sampled(self, fit: Fit) -> _Posterior:
-        """Draw from the posterior, first around the best point, then from what was found."""
-        data, sigma, point = fit.data, fit.sigma_s, fit.point
-        ids = "".join(sorted(pick.pick_id for pick in data.picks))
+    def _sampled(self, fit: Fit) -> tuple[Posterior, Residuals]:
+        """Describe how well the hypocentre is known; the same picks give the same samples."""
+        data = fit.data
+        travelled = data.travel_times(fit.point[None])[0]
+        weight = np.maximum(weights(fit.residual_s, fit.sigma_s), _LEAST_WEIGHT)
+        reading = np.diag(np.hypot(data.sigma_s, _OWN_SHARE * travelled) ** 2 / weight)
+        residuals = Residuals.of(reading + self._shared_errors(data, travelled), weight.sum())
+        ids = "".join(pick.pick_id for pick in data.picks)
         seed = int.from_bytes(hashlib.sha256(ids.encode()).digest()[:8], "big")
-        rng = np.random.default_rng(seed)
-        box = self.network.search_box
-        covariance = fit.covariance[:3, :3]
-        centres = point[None]
-        kernel = 2.0 * covariance
-        for n_samples, n_centres in ((300, 40), (500, 60), (1000, 0)):
-            samples, log_q = _mixture(rng, centres, kernel, covariance, n_samples)
-            likelihood = np.full(n_samples, -np.inf)
-            times = np.zeros(n_samples)
-            valid = _contains(box, samples)
-            likelihood[valid], times[valid] = self._likelihood(data, sigma, samples[valid])
-            log_w = likelihood - log_q
-            weights = np.exp(log_w - log_w.max())
-            weights /= weights.sum()
-            mean = weights @ samples
-            deviation = samples - mean
-            covariance = (weights[:, None] * deviation).T @ deviation + np.diag([1e-4, 1e-4, 1e-4])
-            if n_centres:
-                steps = (rng.random() + np.arange(n_centres)) / n_centres
-                chosen = np.minimum(np.searchsorted(np.cumsum(weights), steps), n_samples - 1)
-                centres = samples[chosen]
-                kernel = covariance * n_centres ** (-2 / 7)  # Silverman's width in 3 dimensions
-        return _Posterior(samples, times, weights)
+        posterior = sample(
+            lambda points: residuals.log_likelihood(data.time_s - data.travel_times(points)),
+            fit.point, fit.covariance[:3, :3], self.network.search_box,
+            np.random.default_rng(seed),
+        )  # fmt: skip
+        return posterior, residuals
+
+    def _shared_errors(self, data: _Data, travelled: Floats) -> Floats:
+        """Return the covariance (s²) of what travel times are wrong by together.
+
+        Three parts: what every P or every S is off by, what neighbouring paths are off by, and the
+        delay of each station. P and S of a station are late together, S more so.
+        """
+        same_phase = data.is_s[:, None] == data.is_s
+        alike = np.where(same_phase, 1.0, _P_LIKE_S)
+        apart = np.hypot(data.x_km[:, None] - data.x_km, data.y_km[:, None] - data.y_km)
+        near = np.exp(-apart / max(_PATH_REACH * self.network.reach_km, 1.0))
+        path = _PATH_SHARE * travelled
+        delay = _DELAY_S * np.where(data.is_s, _S_DELAY, 1.0)
+        common = COMMON_SHARE * travelled
+        return np.asarray(
+            np.outer(common, common) * same_phase
+            + np.outer(path, path) * near * alike
+            + np.outer(delay, delay) * (apart == 0) * alike
+        )
 
     def _linearised(self, data: _Data, sigma: Floats, point: Floats) -> Floats:
         """Return the Gaussian covariance (km, s) at the best point, never wider than the box."""
         box = self.network.search_box
-        step = np.diag([0.1, 0.1, 0.1])
-        low, high = _inside(point - step, box), _inside(point + step, box)
-        times = data.travel_times(np.concatenate([low, high]))
-        n = times.shape[1]
-        derivative = (times[3:] - times[:3]).T / np.diagonal(high - low)
-        travelled = times.mean(axis=0)[:, None] * np.stack([~data.is_s, data.is_s], axis=1)
-        design = np.hstack([derivative, np.ones((n, 1)), travelled]) / sigma[:, None]
+        design, _ = self._design(data, point)
+        design = design / sigma[:, None]
         limits = [np.ptp(box.x_km) / 4, np.ptp(box.y_km) / 4, np.ptp(box.depth_km) / 4]
-        prior = np.diag([*(1 / np.square(limits)), 0.0, *([_COMMON_SHARE**-2] * 2)])
+        prior = np.diag([*(1 / np.square(limits)), 0.0, *([COMMON_SHARE**-2] * 2)])
         covariance = np.linalg.inv(design.T @ design + prior)[:4, :4]
         return np.asarray((covariance + covariance.T) / 2)
 
-    def _origin(self, fit: Fit, posterior: _Posterior) -> Origin:
-        data, sigma = fit.data, fit.sigma_s
-        network, weights = self.network, posterior.weights
-        mean = weights @ posterior.points
-        deviation = posterior.points - mean
-        covariance = (weights[:, None] * deviation).T @ deviation
-        residuals = data.time_s - data.travel_times(mean[None])
-        _, times = _student(residuals, sigma)
-        residual = residuals[0] - times[0]
-        pick_weight = 1 / (1 + (residual / sigma) ** 2 / _DOF)
+    def _origin(self, fit: Fit, posterior: Posterior, residuals: Residuals) -> Origin:
+        data, sigma, network = fit.data, fit.sigma_s, self.network
+        mean, covariance = posterior.mean, posterior.covariance
+        unreduced = data.time_s - data.travel_times(mean[None])
+        _, times = residuals.log_likelihood(unreduced)
+        residual = unreduced[0] - times[0]
+        pick_weight = weights(residual, sigma)
         used = pick_weight >= _USED_WEIGHT
         precision = pick_weight / sigma**2
         rms = math.sqrt(float((precision * residual**2).sum() / precision.sum()))
-        spread = posterior.times_s - weights @ posterior.times_s
-        time_variance = float(weights @ spread**2) + 1 / float(precision.sum())
+        spread = posterior.times_s - posterior.weights @ posterior.times_s
+        time_variance = float(posterior.weights @ spread**2) + residuals.time_variance
         latitude, longitude = (float(v) for v in network.frame.to_degrees(mean[0], mean[1]))
-        major, minor, azimuth = _ellipse(deviation[:, :2], weights, covariance[:2, :2])
-        shallow, deep = _quantiles(posterior.points[:, 2], weights, (0.16, 0.84))
+        major, minor, azimuth = posterior.ellipse()
+        shallow, deep = posterior.depth_interval()
         stations = [network.stations[k] for k in data.station]
         distance, bearing = geodesic(
             latitude, longitude, [s.latitude for s in stations], [s.longitude for s in stations]
@@ -443,51 +475,6 @@ def locate(picks: Sequence[Pick], network: Network, travel_times: TravelTimes) -
     return Locator(network, travel_times).locate(picks)
 
 
-def _student(residual: Floats, sigma: Floats) -> tuple[Floats, Floats]:
-    """Return log likelihood and best origin time of each row of residuals (m, n), seconds."""
-    time = np.median(residual, axis=1)
-    inverse = 1 / sigma**2
-    for _ in range(3):
-        u2 = (residual - time[:, None]) ** 2 * inverse
-        weight = inverse / (1 + u2 / _DOF)
-        time = (weight * residual).sum(axis=1) / weight.sum(axis=1)
-    u2 = (residual - time[:, None]) ** 2 * inverse
-    return -(_DOF + 1) / 2 * np.log1p(u2 / _DOF).sum(axis=1), time
-
-
-def _student_scaled(
-    residual: Floats, sigma: Floats, travelled: Floats, is_s: NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
-    """Return log likelihood and origin time with all P and all S times off by a common share.
-
-    The shares, which the velocity model may be wrong by everywhere, are fitted with each origin
-    time, held near zero by their prior. Otherwise errors common to all picks would look like
-    knowledge, of depth above all.
-    """
-    time = np.median(residual, axis=1)
-    share_p, share_s = np.zeros_like(time), np.zeros_like(time)
-    inverse = 1 / sigma**2
-    hold = _COMMON_SHARE**-2
-    through_p, through_s = travelled * ~is_s, travelled * is_s
-    left = residual - time[:, None]
-    for _ in range(3):
-        weight = inverse / (1 + left**2 * inverse / _DOF)
-        weighted = weight * residual
-        w_p, w_s = weight * through_p, weight * through_s
-        a_p, a_s = w_p.sum(axis=1), w_s.sum(axis=1)
-        c_p = (w_p * through_p).sum(axis=1) + hold
-        c_s = (w_s * through_s).sum(axis=1) + hold
-        b_p = (weighted * through_p).sum(axis=1)
-        b_s = (weighted * through_s).sum(axis=1)
-        numerator = weighted.sum(axis=1) - a_p * b_p / c_p - a_s * b_s / c_s
-        time = numerator / (weight.sum(axis=1) - a_p**2 / c_p - a_s**2 / c_s)
-        share_p, share_s = (b_p - time * a_p) / c_p, (b_s - time * a_s) / c_s
-        common = np.where(is_s, share_s[:, None], share_p[:, None])
-        left = residual - time[:, None] - common * travelled
-    likelihood = -(_DOF + 1) / 2 * np.log1p(left**2 * inverse / _DOF).sum(axis=1)
-    return likelihood - hold * (share_p**2 + share_s**2) / 2, time
-
-
 def _lattice(half: Floats, n: int) -> Floats:
     """Return n x n x n offsets spanning ± `half`, the centre among them."""
     axis = np.linspace(-1, 1, n)
@@ -501,50 +488,6 @@ def _inside(points: Floats, box: Box) -> Floats:
     return np.clip(points, low, high)
 
 
-def _contains(box: Box, points: Floats) -> NDArray[np.bool_]:
-    return np.asarray((_inside(points, box) == points).all(axis=1))
-
-
-def _mixture(
-    rng: np.random.Generator, centres: Floats, kernel: Floats, wide: Floats, n_samples: int
-) -> tuple[Floats, Floats]:
-    """Draw from Student-t kernels on the centres and, one in ten, a wide one; with log density."""
-    dof, share = 5.0, 0.1
-    is_wide = rng.random(n_samples) < share
-    z = rng.standard_normal((n_samples, 3)) / np.sqrt(rng.chisquare(dof, (n_samples, 1)) / dof)
-    narrow_root, wide_root = np.linalg.cholesky(kernel), np.linalg.cholesky(6.0 * wide)
-    middle = centres.mean(axis=0)
-    chosen = centres[rng.integers(len(centres), size=n_samples)]
-    samples = np.where(is_wide[:, None], middle + z @ wide_root.T, chosen + z @ narrow_root.T)
-
-    def density(root: Floats, around: Floats) -> Floats:
-        inverse = np.linalg.inv(root)
-        white, places = samples @ inverse.T, around @ inverse.T
-        m2 = ((white[:, None, :] - places[None]) ** 2).sum(axis=2)
-        height = (1 + m2 / dof) ** (-(dof + 3) / 2)
-        return np.asarray(height.mean(axis=1) / np.prod(np.diagonal(root)))
-
-    q = (1 - share) * density(narrow_root, centres) + share * density(wide_root, middle[None])
-    return samples, np.log(q)
-
-
-def _quantiles(values: Floats, weights: Floats, shares: tuple[float, ...]) -> list[float]:
-    order = np.argsort(values, kind="stable")
-    cumulative = np.cumsum(weights[order]) - 0.5 * weights[order]
-    return [float(q) for q in np.interp(shares, cumulative, values[order])]
-
-
 def _upper(covariance: Floats) -> tuple[float, float, float, float, float, float]:
     (xx, xy, xz), (_, yy, yz), (_, _, zz) = covariance.tolist()
     return xx, xy, xz, yy, yz, zz
-
-
-def _ellipse(deviation: Floats, weights: Floats, covariance: Floats) -> tuple[float, float, float]:
-    """Return semi-axes (km) and azimuth (degrees) of the ellipse that holds 68 % of the weight."""
-    values, vectors = np.linalg.eigh(covariance)
-    values = np.maximum(values, 1e-6)
-    m2 = ((deviation @ vectors) ** 2 / values).sum(axis=1)
-    [radius2] = _quantiles(m2, weights, (0.68,))
-    minor, major = (math.sqrt(radius2 * value) for value in values)
-    east, north = vectors[:, 1]
-    return major, minor, math.degrees(math.atan2(east, north)) % 180

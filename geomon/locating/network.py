@@ -93,6 +93,11 @@ class Box:
         dx, dy = share * (east - west) / 2, share * (north - south) / 2
         return Box((west - dx, east + dx), (south - dy, north + dy), self.depth_km)
 
+    def contains(self, points_km: Floats) -> NDArray[np.bool_]:
+        """Tell which points (m, 3) lie within, the limits included."""
+        limits = np.array([self.x_km, self.y_km, self.depth_km])
+        return np.asarray(((points_km >= limits[:, 0]) & (points_km <= limits[:, 1])).all(axis=1))
+
 
 def default_region(stations: Iterable[Station], max_depth_km: float = 30.0) -> Region:
     """Return the stations' box grown by half its size, at least 5 km, on every side.
