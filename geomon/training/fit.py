@@ -265,12 +265,13 @@ def fit(
     key = {k: v for k, v in json.loads(json.dumps(asdict(recipe))).items() if k != "steps"}
     done = json.loads(state.read_text()) if state.is_file() and checkpoint.is_file() else {}
     first = 0
+    constraint = smoothed(_STRIDE)  # made before a checkpoint that names it is read
     if done == key:
         model = keras.saving.load_model(checkpoint)
         first = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // _STEPS_AN_EPOCH
         logger.info("resumed after epoch %d", first)
     else:
-        model = _network(recipe, smoothed(_STRIDE))
+        model = _network(recipe, constraint)
         optimiser = keras.optimizers.Adam(
             recipe.learning_rate, clipnorm=1.0, use_ema=True, ema_momentum=0.999
         )
