@@ -33,7 +33,11 @@ _PERIOD_S = 0.8
 _DAMPING = 0.7
 _PAD_S = 20.0  # of zeros on each side, so that the ends of the record do not meet
 _WATER_LEVEL = 1e-3  # of the response's peak: what lies below is not divided by
-_LOW_HZ = (0.05, 0.2)  # the record is faded in between these, against drift divided by nothing
+# The record is faded in between these frequencies, against drift divided by nothing; where that
+# leaves noise in the way, between higher ones: small earthquakes move a Wood-Anderson seismograph
+# at some hertz, microseisms at some tenths.
+_LOW_HZ = ((0.05, 0.2), (0.4, 0.8), (0.8, 1.6))
+_CLEAR = 5.0  # times the noise: no need to look at higher frequencies only
 _MIN_RATE_HZ = 20.0  # slower channels miss the peak of a local earthquake
 
 
@@ -53,15 +57,20 @@ class NoMagnitude:
 def magnitude_span(p_time_ns: int, s_time_ns: int) -> TimeSpan:
     """Return the span of record a station magnitude needs: noise before P to the end of S.
 
-    The end is where S has certainly peaked: after S as long as S is behind P, at least 10 s.
+    The end is where S has certainly peaked: after S as long as S is behind P, at least 5 s. More
+    would more often catch the next event.
     """
-    tail_ns = max(s_time_ns - p_time_ns, 10 * NS_PER_S)
+    tail_ns = max(s_time_ns - p_time_ns, 5 * NS_PER_S)
     before = round((NOISE_S + _GUARD_S) * NS_PER_S)
     return TimeSpan(p_time_ns - before, s_time_ns + tail_ns)
 
 
 def wood_anderson(
-    counts: NDArray[np.generic], sampling_rate_hz: float, response: Response, gain: float
+    counts: NDArray[np.generic],
+    sampling_rate_hz: float,
+    response: Response,
+    gain: float,
+    low_hz: tuple[float, float] = _LOW_HZ[0],
 ) -> Floats:
     """Return what a Wood-Anderson seismograph would have drawn, in millimetres.
 
@@ -75,6 +84,8 @@ def wood_anderson(
         Of the channel that recorded them.
     gain : float
         Static magnification of the Wood-Anderson seismograph.
+    low_hz : (float, float)
+        Lower frequencies than the first are left out, those up to the second weakened.
 
     Returns
     -------
@@ -84,7 +95,7 @@ def wood_anderson(
     Notes
     -----
     Counts are divided by the instrument's response and multiplied by the Wood-Anderson's in one
-    product of spectra; frequencies below 0.05 Hz are left out.
+    product of spectra.
     """
     values = np.asarray(counts, dtype=np.float64)
     values = values - values.mean()
@@ -95,14 +106,14 @@ def wood_anderson(
         values[:edge] *= ramp
         values[-edge:] *= ramp[::-1]
     size = 1 << (values.size + 2 * pad - 1).bit_length()
-    factor = _transfer(response, gain, sampling_rate_hz, size)
+    factor = _transfer(response, gain, sampling_rate_hz, size, low_hz)
     drawn = np.fft.irfft(np.fft.rfft(values, size) * factor, size)
     return np.asarray(drawn[: values.size])
 
 
 @lru_cache(maxsize=256)
 def _transfer(
-    response: Response, gain: float, sampling_rate_hz: float, size: int
+    response: Response, gain: float, sampling_rate_hz: float, size: int, low_hz: tuple[float, float]
 ) -> NDArray[np.complex128]:
     """Return millimetres of deflection per count, at the frequencies of a real FFT."""
     frequency = np.fft.rfftfreq(size, 1 / sampling_rate_hz)
@@ -113,11 +124,11 @@ def _transfer(
         per_metre = instrument * s ** DERIVATIVES[response.input_unit]
     natural = 2 * np.pi / _PERIOD_S
     deflection = 1000 * gain * s**2 / (s**2 + 2 * _DAMPING * natural * s + natural**2)
-    usable = (frequency > _LOW_HZ[0]) & np.isfinite(per_metre)
+    usable = (frequency > low_hz[0]) & np.isfinite(per_metre)
     size_of = np.abs(np.where(usable, instrument, 0))
     floor = _WATER_LEVEL * size_of.max()
     usable &= size_of > floor
-    fade = np.clip((frequency - _LOW_HZ[0]) / (_LOW_HZ[1] - _LOW_HZ[0]), 0, 1)
+    fade = np.clip((frequency - low_hz[0]) / (low_hz[1] - low_hz[0]), 0, 1)
     factor = np.zeros(frequency.size, dtype=np.complex128)
     factor[usable] = deflection[usable] / per_metre[usable]
     factor *= 0.5 - 0.5 * np.cos(np.pi * fade)
@@ -134,6 +145,7 @@ def local_magnitude(
     distance_km: float,
     settings: MagnitudeSettings,
     response_problem: str = "",
+    end_ns: int | None = None,
 ) -> StationMagnitude | NoMagnitude:
     """Measure one channel.
 
@@ -151,6 +163,8 @@ def local_magnitude(
         Attenuation curve, gain, and limits.
     response_problem : str
         What the metadata say about a missing response.
+    end_ns : int, optional
+        Where the amplitude is looked for at the latest, as when another event begins there.
 
     Returns
     -------
@@ -185,11 +199,7 @@ def local_magnitude(
         return NoMagnitude(seed_id, "record holds values that are not numbers")
     if _is_clipped(counts):
         return NoMagnitude(seed_id, "record is flat or clipped")
-    drawn = wood_anderson(counts, cut.sampling_rate_hz, response, settings.wood_anderson_gain)
-    first = round((p_time_ns - cut.start_ns) * cut.sampling_rate_hz / NS_PER_S)
-    guard = round(_GUARD_S * cut.sampling_rate_hz)
-    noise = float(np.abs(drawn[guard : first - guard]).max())
-    amplitude = float(np.abs(drawn[first:]).max())
+    amplitude, noise = _peaks(cut, counts, response, p_time_ns, end_ns, settings)
     if amplitude <= 0 or not math.isfinite(amplitude):
         return NoMagnitude(seed_id, "no signal")
     if noise > 0 and amplitude < settings.min_snr * noise:
@@ -203,6 +213,36 @@ def local_magnitude(
     value = magnitude_of(amplitude, distance_km, seed_id.station_id, settings)
     kind = VERTICAL_TYPE if seed_id.component == "Z" else MAGNITUDE_TYPE
     return StationMagnitude(seed_id, kind, value, amplitude, distance_km)
+
+
+def _peaks(
+    cut: Segment,
+    counts: Floats,
+    response: Response,
+    p_time_ns: int,
+    end_ns: int | None,
+    settings: MagnitudeSettings,
+) -> tuple[float, float]:
+    """Return the largest deflections (mm) after and before P, in the widest band that is clear.
+
+    Where none is, in that where the signal stands out most.
+    """
+    rate = cut.sampling_rate_hz
+    first = round((p_time_ns - cut.start_ns) * rate / NS_PER_S)
+    guard = round(_GUARD_S * rate)
+    last = counts.size
+    if end_ns is not None:
+        last = max(round((end_ns - cut.start_ns) * rate / NS_PER_S), first + 1)
+    peaks = []
+    for low_hz in _LOW_HZ:
+        drawn = np.abs(wood_anderson(counts, rate, response, settings.wood_anderson_gain, low_hz))
+        peaks.append((float(drawn[first:last].max()), float(drawn[guard : first - guard].max())))
+        if peaks[-1][0] >= _CLEAR * peaks[-1][1]:
+            break
+    else:
+        peaks.sort(key=lambda pair: -pair[0] / max(pair[1], 1e-30))
+        return peaks[0]
+    return peaks[-1]
 
 
 def magnitude_of(

@@ -163,9 +163,17 @@ class _Locating:
             self._picks_in(self.solver.grid.input_span(tile)),
         )  # fmt: skip
         events = []
+        around = self._picks_in(self.solver.grid.input_span(tile))
         for origin in solved.origins:
-            measured = measure(self.config, self.solver, origin, self._streams)
-            events.append(Event(origin, measured.magnitude))
+            measured = measure(self.config, self.solver, origin, self._streams, around)
+            events.append(
+                Event(
+                    origin,
+                    measured.magnitude,
+                    other_magnitudes=measured.others,
+                    mechanism=measured.mechanism,
+                )
+            )
             self.no_magnitude.update(
                 (one.seed_id, one.reason)
                 for one in measured.refused
