@@ -163,9 +163,9 @@ class FocalMechanism:
     auxiliary : (float, float, float)
         Strike, dip and rake of the other.
     uncertainty_deg : float
-        Root mean square angle between acceptable mechanisms and the preferred one.
+        Root mean square angle between the nodal planes of likely mechanisms and of this one.
     probability : float
-        Share of acceptable mechanisms within 30 degrees of the preferred one.
+        That the true mechanism is within 45 degrees of this one.
     misfit : float
         Share of polarities it contradicts, each counted by how far it lies from the nodal planes.
     station_distribution_ratio : float

@@ -1,9 +1,10 @@
 """Focal mechanisms from first motions, by a search over all double couples.
 
 After Hardebeck and Shearer (2002, https://doi.org/10.1785/0120010200): many trials with slightly
-different rays, since takeoff angles depend on depth and velocity; in each, all mechanisms count
-that contradict hardly more polarities than the best one does. Their mean is preferred, how they
-scatter around it is its uncertainty, and both decide the quality class. Radiation and axes are
+different rays, since takeoff angles depend on depth and velocity. Where they count all mechanisms
+that contradict hardly more polarities than the best one does, here each counts as is likely when
+one polarity in ten is wrong. Their mean is preferred, how their planes scatter around its planes is
+its uncertainty, and both decide the quality class. Radiation and axes are
 those of Aki and Richards (2002, chapter 4): x north, y east, z down.
 """
 
@@ -26,7 +27,7 @@ _TRIALS = 16
 _SEED = 4711
 _WRONG = 0.1  # share of polarities expected to be wrong
 _RAY_ERROR_DEG = 5.0  # of a takeoff angle, from the velocity model
-_NEAR_DEG = 30.0  # mechanisms so close to each other count as the same
+_NEAR_DEG = 45.0  # mechanisms so close to each other count as the same
 _STEP_DEG = 6.0
 _DIFFERENCE_KM = 0.2  # over which times are differentiated
 _SYMMETRIES = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], np.float64)
@@ -120,9 +121,7 @@ def focal_mechanism(
         ray = ray.astype(np.float32)
         upward = np.abs(tension @ ray) > np.abs(pressure @ ray)
         n_wrong = np.count_nonzero(upward != (sign > 0), axis=1)
-        fewest = int(n_wrong.min())
-        extra = max(int(0.5 * _WRONG * sign.size), 2)
-        accepted += n_wrong <= max(fewest + extra, int(_WRONG * sign.size), 2)
+        accepted += (_WRONG / (1 - _WRONG)) ** n_wrong.astype(np.float64)
     return _summed_up(*_all_axes(), accepted, sign, _rays(azimuth, np.median(takeoffs, axis=0)))
 
 
@@ -142,7 +141,7 @@ def _summed_up(
         if not weight.any():
             weight = accepted
     probability = float(accepted[angle <= _NEAR_DEG].sum() / accepted.sum())
-    uncertainty = float(np.sqrt((accepted * angle**2).sum() / accepted.sum()))
+    uncertainty = _plane_deviation_deg(mean, (tension, pressure), accepted)
     strength = (mean[0] @ ray) ** 2 - (mean[1] @ ray) ** 2
     share = np.sqrt(np.abs(strength))
     misfit = float(share[strength * sign < 0].sum() / share.sum())
@@ -159,6 +158,22 @@ def _summed_up(
     return FocalMechanism(
         *one, other, uncertainty, probability, misfit, ratio, int(sign.size), quality
     )
+
+
+def _plane_deviation_deg(
+    mean: tuple[Floats, Floats], many: tuple[Floats, Floats], weight: Floats
+) -> float:
+    """Root mean square angle between nodal planes and those of the mean."""
+    ours = mean[0] + mean[1], mean[0] - mean[1]
+    theirs = many[0] + many[1], many[0] - many[1]
+    # Halves of the dot products of vectors √2 long; planes may correspond either way round.
+    angles = np.degrees(
+        [[np.arccos(np.minimum(np.abs(other @ one) / 2, 1)) for other in theirs] for one in ours]
+    )
+    squares = np.minimum(
+        angles[0, 0] ** 2 + angles[1, 1] ** 2, angles[0, 1] ** 2 + angles[1, 0] ** 2
+    )
+    return float(np.sqrt((weight * squares).sum() / weight.sum() / 2))
 
 
 def radiation(
