@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from geomon.api import schemas
-from geomon.events import Arrival, Event
+from geomon.events import Arrival, Event, FocalMechanism
 
 
 def event_detail(event: Event, revisions: Sequence[Event]) -> schemas.EventDetail:
@@ -28,6 +28,16 @@ def event_detail(event: Event, revisions: Sequence[Event]) -> schemas.EventDetai
             )
             for row in (magnitude.station_magnitudes if magnitude else ())
         ],
+        other_magnitudes=[
+            schemas.MagnitudeRow(
+                magnitude_type=one.magnitude_type,
+                value=one.value,
+                uncertainty=known(one.uncertainty),
+                n_stations=one.n_stations,
+            )
+            for one in event.other_magnitudes
+        ],
+        mechanism=None if event.mechanism is None else _mechanism(event.mechanism),
         revisions=[properties(revision) for revision in reversed(revisions)],
     )
 
@@ -71,6 +81,19 @@ def properties(event: Event) -> schemas.EventProperties:
 def known(value: float | None) -> float | None:
     """Return a number, or None where it is unknown: JSON has no NaN."""
     return value if value is not None and math.isfinite(value) else None
+
+
+def _mechanism(mechanism: FocalMechanism) -> schemas.MechanismRow:
+    return schemas.MechanismRow(
+        strike_deg=mechanism.strike_deg,
+        dip_deg=mechanism.dip_deg,
+        rake_deg=mechanism.rake_deg,
+        auxiliary=mechanism.auxiliary,
+        uncertainty_deg=known(mechanism.uncertainty_deg),
+        probability=known(mechanism.probability),
+        n_polarities=mechanism.n_polarities,
+        quality=mechanism.quality,
+    )
 
 
 def _arrival(arrival: Arrival) -> schemas.ArrivalRow:

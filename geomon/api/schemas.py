@@ -213,6 +213,28 @@ class StationMagnitudeRow(_Answer):
     distance_km: float | None
 
 
+class MagnitudeRow(_Answer):
+    """A network magnitude."""
+
+    magnitude_type: str
+    value: float
+    uncertainty: float | None
+    n_stations: int
+
+
+class MechanismRow(_Answer):
+    """A double couple from first motions: two nodal planes (strike, dip, rake, degrees)."""
+
+    strike_deg: float
+    dip_deg: float
+    rake_deg: float
+    auxiliary: tuple[float, float, float]
+    uncertainty_deg: float | None
+    probability: float | None
+    n_polarities: int
+    quality: str
+
+
 class EventDetail(_Answer):
     """One event with its arrivals and its history, newest revision first."""
 
@@ -220,6 +242,8 @@ class EventDetail(_Answer):
     properties: EventProperties
     arrivals: list[ArrivalRow]
     station_magnitudes: list[StationMagnitudeRow]
+    other_magnitudes: list[MagnitudeRow]
+    mechanism: MechanismRow | None
     revisions: list[EventProperties]
 
 

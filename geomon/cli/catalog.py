@@ -270,15 +270,25 @@ def _tell_watched(config: str, start: str, end: str) -> None:
         )
 
 
+def _mechanism(event: Event) -> list[str]:
+    found = event.mechanism
+    if found is None:
+        return []
+    return [
+        f"mechanism  strike {found.strike_deg:.0f}°, dip {found.dip_deg:.0f}°, rake "
+        f"{found.rake_deg:.0f}° ± {found.uncertainty_deg:.0f}°, class {found.quality}, "
+        f"{found.n_polarities} polarities"
+    ]
+
+
 def _text(event: Event, revisions: list[Event]) -> str:
     origin, magnitude = event.preferred_origin, event.preferred_magnitude
     low, high = origin.depth_interval_km
-    size = "no magnitude"
-    if magnitude is not None:
-        size = (
-            f"{magnitude.magnitude_type} {magnitude.value:.2f} ± {magnitude.uncertainty:.2f} "
-            f"({magnitude.n_stations} stations)"
-        )
+    sizes = [
+        f"{one.magnitude_type} {one.value:.2f} ± {one.uncertainty:.2f} ({one.n_stations} stations)"
+        for one in (magnitude, *event.other_magnitudes)
+        if one is not None
+    ]
     lines = [
         f"{event.event_id}  {event.event_type}, {event.review_state}, revision {event.revision} "
         f"of {len(revisions)}, run {event.run}",
@@ -287,10 +297,11 @@ def _text(event: Event, revisions: list[Event]) -> str:
         f"{origin.ellipse_km[0]:.2f} × {origin.ellipse_km[1]:.2f} km, "
         f"azimuth {origin.ellipse_azimuth_deg:.0f}°",
         f"depth      {origin.depth_km:.2f} km, 68 % between {low:.2f} and {high:.2f} km",
-        f"magnitude  {size}",
+        f"magnitude  {', '.join(sizes) or 'none'}",
         f"quality    {origin.quality}: rms {origin.rms_s:.3f} s, gap "
         f"{origin.azimuthal_gap_deg:.0f}°, nearest station {origin.nearest_station_km:.1f} km, "
         f"{origin.n_phases} phases at {origin.n_stations} stations",
+        *_mechanism(event),
         f"method     {origin.method}, model {origin.velocity_model}",
         "  channel           phase  time                        residual  distance  weight",
     ]

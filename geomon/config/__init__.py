@@ -136,6 +136,11 @@ class PickerSettings(Section):
     backend: Literal["tensorflow", "onnxruntime"] = "tensorflow"
     """What computes: ``onnxruntime`` starts at once and takes less memory, but runs plain U-Nets on
     processors only and is a package of its own; results agree to 1e-5."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What Keras computes plain U-Nets in; ``bfloat16`` is for GPUs, probabilities are then off by
+    up to 0.05."""
+    batch: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Pieces of 11 minutes computed at once; by default 32 on each GPU, and one without."""
     threshold_p: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Probability a P pick must exceed; by default the picker card's."""
     threshold_s: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -304,6 +309,9 @@ class MagnitudeSettings(Section):
     """Farther stations give no magnitude."""
     min_snr: Annotated[float, Field(ge=1)] = 2.0
     """Smallest ratio of peak amplitude to noise before the event."""
+    duration: bool = False
+    """Whether events that no station with a known response saw get a duration magnitude, Md (Lee
+    et al., 1972): half a unit uncertain, and called so."""
     station_corrections: tuple[StationCorrection, ...] = ()
     """What is added to the magnitudes of some stations; `geomon magnitude calibrate` finds it."""
 

@@ -76,7 +76,7 @@ def measure(
     """Measure one event.
 
     A local magnitude is preferred, then a moment magnitude, then a duration magnitude, which is
-    only tried where no sensor that picked the event has a usable response.
+    only tried where the config asks for it and no sensor that picked the event has a response.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def measure(
         _measure_sensor(config, solver, origin, seen, found)
     magnitudes = [network_magnitude(found.local, found.refused)]
     magnitudes.append(network_moment_magnitude(found.spectra))
-    if magnitudes == [None, None] and not found.has_response:
+    if config.magnitude.duration and not found.has_response:
         magnitudes.append(_duration(config, [seen for seen in sensors if seen.is_picked]))
     made = [magnitude for magnitude in magnitudes if magnitude is not None]
     return Measured(

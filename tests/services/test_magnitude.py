@@ -9,7 +9,6 @@ from geomon.config import Config
 from geomon.events import Event, FocalMechanism, Pick
 from geomon.locating.mechanism import kagan_angle_deg, radiation, takeoff_deg
 from geomon.locating.solve import Solver
-from geomon.services import magnitude as service
 from geomon.services.magnitude import measure, mechanism_of
 from geomon.services.run import RunReports
 from geomon.services.workspace import workspace
@@ -61,13 +60,15 @@ def test_without_any_response_only_a_duration_is_left_and_called_so(
             known(self, seed_id, time_ns), response=None, response_problem="lost"
         ),
     )  # fmt: skip
-    measured = measure(config, solver, event.preferred_origin, streams)
+    assert measure(config, solver, event.preferred_origin, streams).magnitude is None
+    asked = config.model_copy(
+        update={"magnitude": config.magnitude.model_copy(update={"duration": True})}
+    )
+    measured = measure(asked, solver, event.preferred_origin, streams)
     assert {one.reason for one in measured.refused} == {"no usable response: lost"}
     assert measured.others == ()
     if measured.magnitude is not None:
         assert measured.magnitude.magnitude_type == "Md"
-    monkeypatch.setattr(service, "_duration", lambda config, sensors: None)
-    assert measure(config, solver, event.preferred_origin, streams).magnitude is None
 
 
 def test_first_motions_of_an_event_make_its_mechanism(
