@@ -1,14 +1,17 @@
 """Sizes and mechanisms of what the simulated network located."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from geomon.config import Config
 from geomon.events import Event, FocalMechanism, Pick
+from geomon.locating.calibration import Calibration
 from geomon.locating.mechanism import kagan_angle_deg, radiation, takeoff_deg
 from geomon.locating.solve import Solver
+from geomon.services.calibration import calibrate_magnitudes
 from geomon.services.magnitude import measure, mechanism_of
 from geomon.services.run import RunReports
 from geomon.services.workspace import workspace
@@ -106,3 +109,29 @@ def test_first_motions_of_an_event_make_its_mechanism(
         ),
     )
     assert mechanism_of(solver, unclear) is None
+
+
+def test_the_catalogue_is_calibrated_against_a_reference(
+    located: tuple[Config, Solver, list[Event]], tmp_path: Path
+) -> None:
+    config, _, events = located
+    reference = tmp_path / "reference.csv"
+    rows = ["time,latitude,longitude,magnitude"]
+    for event in events:
+        origin, magnitude = event.preferred_origin, event.preferred_magnitude
+        if magnitude is not None:
+            place = f"{origin.latitude},{origin.longitude}"
+            rows.append(f"{origin.time:%Y-%m-%dT%H:%M:%S.%fZ},{place},{magnitude.value + 0.5}")
+    reference.write_text("\n".join(rows) + "\n")
+    result = calibrate_magnitudes(config, SPAN, reference)
+    assert result.n_matched == result.n_reference == len(rows) - 1
+    found = result.calibration
+    assert isinstance(found, Calibration)
+    near_km = 20.0
+    before, after = (
+        one.a * np.log10(near_km / 100) + one.b * (near_km - 100) + one.c
+        for one in (config.magnitude, found.settings)
+    )
+    corrections = [one.value for one in found.settings.station_corrections]
+    assert after - before + np.mean(corrections) == pytest.approx(0.5, abs=0.2)
+    assert found.scatter < found.scatter_before + 0.1
