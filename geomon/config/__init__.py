@@ -16,6 +16,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from geomon.config.magnitude import MagnitudeSettings, StationCorrection
 from geomon.config.section import Section
 from geomon.config.sources import (
     FdsnSource,
@@ -26,11 +27,9 @@ from geomon.config.sources import (
     SimulatedSource,
     Source,
 )
+from geomon.config.velocity import Layer, Velocity
 from geomon.errors import ConfigError, DataError
-from geomon.ids import StationId
-from geomon.velocity import BUILT_IN, IASP91, LayeredModel
-from geomon.velocity.files import read_model
-from geomon.velocity.grid import VelocityGrid, read_grid
+from geomon.velocity import IASP91
 
 __all__ = [
     "Alerts",
@@ -52,6 +51,7 @@ __all__ = [
     "SeedLinkSource",
     "SimulatedSource",
     "Source",
+    "StationCorrection",
     "Velocity",
     "config_schema",
     "find_config",
@@ -164,161 +164,6 @@ class Association(Section):
     """Largest residual of a pick; by default derived from the network's size."""
     max_distance_km: Annotated[float, Field(gt=0, le=2000)] | None = None
     """Stations farther than this from an event are not used; by default the region decides."""
-
-
-class Layer(Section):
-    """One layer of constant or linearly increasing speed."""
-
-    top_km: float
-    """Depth of its top below sea level, kilometres; negative above sea level."""
-    vp_km_s: Annotated[float, Field(gt=0, lt=15)]
-    """P speed at its top."""
-    vs_km_s: Annotated[float, Field(gt=0, lt=15)] | None = None
-    """S speed at its top; by default the P speed divided by the model's `vp_vs`."""
-    vp_gradient: Annotated[float, Field(gt=-5, lt=5)] = 0.0
-    """Increase of P speed with depth within the layer, km/s per km; 0 in the last layer."""
-    vs_gradient: Annotated[float, Field(gt=-5, lt=5)] | None = None
-    """The same of S speed; by default 0, or the P gradient divided by `vp_vs` without `vs_km_s`."""
-
-
-class Velocity(Section):
-    """The velocity model: a built-in one by name, layers, or a file."""
-
-    name: str | None = None
-    """Its name. Without layers and file, one of the built-in crusts: iasp91 (Kennett and Engdahl,
-    1991) or ak135 (Kennett et al., 1995)."""
-    file: Path | None = None
-    """File of a layered model: YAML or CSV, TauP (.nd, .tvel), NonLinLoc control file, PyOcto
-    (CSV of depth, vp, vs), HYPOINVERSE (.crh) or VELEST (.mod)."""
-    vp_vs: Annotated[float, Field(gt=1.15, lt=4)] | None = None
-    """Ratio of P to S speed, where S speeds are not given."""
-    layers: tuple[Layer, ...] = ()
-    """Layers from the top down."""
-    grid: Path | None = None
-    """File of a three-dimensional model: NetCDF (vp and vs over longitude, latitude, depth) or
-    NonLinLoc (the .hdr of P, beside its .buf). Events are located in it, and their picks grouped
-    in its mean layers."""
-    grid_version: str | None = None
-    """Hash of the grid's speeds, filled in when the config is read."""
-
-    @model_validator(mode="after")
-    def _physical(self) -> "Velocity":
-        if (self.file is not None) + bool(self.layers) + (self.grid is not None) > 1 and not (
-            self.grid_version
-        ):
-            msg = "give one of layers, file and grid"
-            raise ValueError(msg)
-        if self.file is None and self.grid is None:
-            self.model()
-        return self
-
-    def model(self) -> LayeredModel:
-        """Return the model the rest of geomon works with.
-
-        Raises
-        ------
-        DataError
-            If the layers make no model, the file cannot be read, or the name is not built in.
-        """
-        if self.file is not None:
-            return read_model(self.file, vp_vs=self.vp_vs, name=self.name)
-        if self.grid is not None and not self.layers:
-            return read_grid(self.grid, vp_vs=self.vp_vs, name=self.name).profile()
-        if not self.layers:
-            name = self.name or IASP91.name
-            if name not in BUILT_IN:
-                known = " and ".join(BUILT_IN)
-                msg = f"no model {name!r} is built in, only {known}; give layers or a file"
-                raise DataError(msg)
-            return BUILT_IN[name]
-        if self.vp_vs is None and any(layer.vs_km_s is None for layer in self.layers):
-            msg = "a layer has no vs_km_s; give it, or vp_vs for all layers, for example 1.73"
-            raise DataError(msg)
-        ratio = self.vp_vs or 1.0
-        return LayeredModel(
-            self.name or "layers",
-            tuple(layer.top_km for layer in self.layers),
-            tuple(layer.vp_km_s for layer in self.layers),
-            tuple(layer.vs_km_s or layer.vp_km_s / ratio for layer in self.layers),
-            tuple(layer.vp_gradient for layer in self.layers),
-            tuple(
-                layer.vp_gradient / ratio * (layer.vs_km_s is None)
-                if layer.vs_gradient is None
-                else layer.vs_gradient
-                for layer in self.layers
-            ),
-        )
-
-    def three_dimensional(self) -> VelocityGrid | None:
-        """Return the three-dimensional model, if there is one.
-
-        Raises
-        ------
-        DataError
-            If its file cannot be read, or is not the one the config was read with.
-        """
-        if self.grid is None:
-            return None
-        model = read_grid(self.grid, vp_vs=self.vp_vs, name=self.name)
-        if self.grid_version not in {None, model.version}:
-            msg = f"{self.grid}: has changed since the config was read; start again"
-            raise DataError(msg)
-        return model
-
-    @classmethod
-    def of(cls, model: LayeredModel) -> "Velocity":
-        """Return the section that holds a model's layers."""
-        return cls(
-            name=model.name,
-            layers=tuple(
-                Layer(top_km=top, vp_km_s=vp, vs_km_s=vs, vp_gradient=p_grows, vs_gradient=s_grows)
-                for top, vp, vs, p_grows, s_grows in zip(
-                    model.tops_km, model.vp_km_s, model.vs_km_s,
-                    model.gradients("P"), model.gradients("S"), strict=True,
-                )
-            ),
-        )  # fmt: skip
-
-
-class StationCorrection(Section):
-    """What is added to the magnitudes of one station."""
-
-    station: Annotated[str, Field(pattern=r"[A-Z0-9-]+\.[A-Z0-9-]+")]
-    """NET.STA."""
-    value: Annotated[float, Field(ge=-3, le=3)]
-    """Magnitude units."""
-    uncertainty: Annotated[float, Field(ge=0)] | None = None
-    """One standard deviation, for the record."""
-
-
-class MagnitudeSettings(Section):
-    """Local magnitude: log10 A + a log10(r / 100) + b (r - 100) + c, A in mm, r in km.
-
-    The defaults are Hutton and Boore (1987) with the IASPEI Wood-Anderson gain of 2080.
-    """
-
-    a: float = 1.110
-    """Geometrical spreading."""
-    b: float = 0.00189
-    """Anelastic attenuation, per km."""
-    c: float = 3.0
-    """Magnitude of 1 mm at 100 km."""
-    wood_anderson_gain: Annotated[float, Field(gt=0)] = 2080.0
-    """Static magnification."""
-    max_distance_km: Annotated[float, Field(gt=0, le=2000)] = 600.0
-    """Farther stations give no magnitude."""
-    min_snr: Annotated[float, Field(ge=1)] = 2.0
-    """Smallest ratio of peak amplitude to noise before the event."""
-    duration: bool = False
-    """Whether events that no station with a known response saw get a duration magnitude, Md (Lee
-    et al., 1972): half a unit uncertain, and called so."""
-    station_corrections: tuple[StationCorrection, ...] = ()
-    """What is added to the magnitudes of some stations; `geomon magnitude calibrate` finds it."""
-
-    def correction(self, station: StationId) -> float:
-        """Return what is added to a station's magnitudes."""
-        name = str(station)
-        return next((one.value for one in self.station_corrections if one.station == name), 0.0)
 
 
 class Schedule(Section):
