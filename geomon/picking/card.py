@@ -25,12 +25,14 @@ from geomon.picking.backend import load_keras
 from geomon.picking.convolutions import read_convolutions
 from geomon.picking.keras_archive import check_archive, undated
 from geomon.picking.layers import own_layers
+from geomon.picking.run_keras import Precision, gpus, keras_network
 from geomon.picking.windows import Network, Windows, curves
 
 CARD_FILE = "card.json"
 MODEL_FILE = "model.keras"
 _PACKAGED = Path(__file__).parent / "weights"
 _MAX_MODEL_BYTES = 64 * 2**20
+_GPU_BATCH = 32  # pieces; the default picker takes some 20 MB for each
 type Backend = Literal["tensorflow", "onnxruntime"]
 _NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
@@ -173,18 +175,19 @@ class Picker:
         How to use it.
     network : callable, optional
         What runs instead of the model: from waveforms to class probabilities.
+    batch : int
+        Pieces of a record to be computed at once. Picks do not depend on it but for rounding.
     """
 
     model: Any = field(repr=False)
     card: PickerCard
     network: Network | None = field(default=None, repr=False)
+    batch: int = 1
 
     @cached_property
     def _network(self) -> Network:
         if self.network is not None:
             return self.network
-        from geomon.picking.run_keras import keras_network
-
         return keras_network(self.model)
 
     def predict(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -366,7 +369,13 @@ def picker_folder(name_or_path: str | Path) -> Path:
     return Path(name_or_path)
 
 
-def load_picker(name_or_path: str | Path, *, backend: Backend = "tensorflow") -> Picker:
+def load_picker(
+    name_or_path: str | Path,
+    *,
+    backend: Backend = "tensorflow",
+    precision: Precision = "float32",
+    batch: int | None = None,
+) -> Picker:
     """Load a packaged or imported picker by name, or any picker folder by path.
 
     Parameters
@@ -377,6 +386,10 @@ def load_picker(name_or_path: str | Path, *, backend: Backend = "tensorflow") ->
         What computes. ONNX Runtime starts in a fraction of a second and runs plain U-Nets; the
         picker then has no `model` to train or save. Otherwise Keras does, on TensorFlow unless
         KERAS_BACKEND says something else. Curves agree to 1e-5.
+    precision : {"float32", "bfloat16"}
+        What Keras computes plain U-Nets in; curves with the latter are off by up to 0.05.
+    batch : int, optional
+        Pieces of a record to be computed at once; by default 32 on each GPU, and one without.
 
     Raises
     ------
@@ -403,7 +416,7 @@ def load_picker(name_or_path: str | Path, *, backend: Backend = "tensorflow") ->
         raise PickerMismatch(msg)
     check_archive(content, path)
     if backend == "onnxruntime":
-        return Picker(None, card, _without_keras(content, card, path))
+        return Picker(None, card, _without_keras(content, card, path), batch or 1)
     keras = load_keras()
     try:
         model = keras.saving.load_model(
@@ -413,7 +426,8 @@ def load_picker(name_or_path: str | Path, *, backend: Backend = "tensorflow") ->
         msg = f"{path}: Keras cannot load it ({error})"
         raise PickerMismatch(msg) from error
     _check_shapes(model.input_shape, model.output_shape, card, path)
-    return Picker(model, card)
+    network = keras_network(model, precision=precision)
+    return Picker(model, card, network, batch or max(_GPU_BATCH * len(gpus()), 1))
 
 
 def save_picker(picker: Picker, folder: Path) -> Picker:

@@ -5,8 +5,9 @@ fixed pieces of the absolute 100 Hz grid (`geomon.picking.prepare`), each in one
 shape, so that even the rounding of the arithmetic is the same every time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import batched
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,25 +110,46 @@ def _pieces(span: TimeSpan) -> range:
     return range(span.start_ns // length, -(-span.end_ns // length))
 
 
-def _curves(
-    picker: Picker, channels: _Channels, piece: int
-) -> tuple[Prepared, NDArray[np.float32]] | None:
-    """Return a piece's context and its phase curves with `MARGIN` on both sides."""
+def _prepared(picker: Picker, channels: _Channels, piece: int) -> Prepared | None:
+    """Return a piece's context; None when nothing in the network's reach has data."""
     context = piece_span(piece).padded((CONTEXT + 1) * STEP_NS / NS_PER_S)
     prepared = prepare(picker.card, channels.near(context), piece)
-    if prepared is None:
-        return None
     skip = CONTEXT - HALO
-    if not prepared.valid[skip:-skip].any():
+    if prepared is None or not prepared.valid[skip:-skip].any():
         return None
-    rule, n = picker.card.windows, prepared.normalised.shape[0]
-    used = slice(skip, n - skip) if rule is None else rule.aligned(piece * PIECE - CONTEXT, n)
-    out = picker.predict(prepared.normalised[None, used])[0]
-    begin = CONTEXT - MARGIN - used.start
+    return prepared
+
+
+def _curves(
+    picker: Picker, channels: _Channels, pieces: Sequence[int]
+) -> Iterator[tuple[int, Prepared, NDArray[np.float32]]]:
+    """Yield pieces that have data, with context and phase curves with `MARGIN` on both sides."""
     columns = [picker.card.classes.index(phase) for phase in picker.card.phases]
-    curves = out[begin : begin + PIECE + 2 * MARGIN, columns]
-    curves[prepared.blind[CONTEXT - MARGIN : MARGIN - CONTEXT]] = 0.0
-    return prepared, curves
+    for some in batched(pieces, picker.batch):
+        found = [(piece, _prepared(picker, channels, piece)) for piece in some]
+        filled = [(piece, prepared) for piece, prepared in found if prepared is not None]
+        for (piece, prepared), (out, begin) in zip(filled, _run(picker, filled), strict=True):
+            curves = out[begin : begin + PIECE + 2 * MARGIN, columns]
+            curves[prepared.blind[CONTEXT - MARGIN : MARGIN - CONTEXT]] = 0.0
+            yield piece, prepared, curves
+
+
+def _run(
+    picker: Picker, filled: Sequence[tuple[int, Prepared]]
+) -> list[tuple[NDArray[np.float32], int]]:
+    """Run the network on some pieces; return its output and where in it the margin begins."""
+    spans = []
+    for piece, prepared in filled:
+        rule, n, skip = picker.card.windows, prepared.normalised.shape[0], CONTEXT - HALO
+        whole = slice(skip, n - skip)
+        spans.append(whole if rule is None else rule.aligned(piece * PIECE - CONTEXT, n))
+    parts = [one.normalised[used] for (_, one), used in zip(filled, spans, strict=True)]
+    if len({part.shape for part in parts}) > 1:  # windows of two pieces need not be as many
+        outs = [picker.predict(part[None])[0] for part in parts]
+    else:
+        outs = list(picker.predict(np.stack(parts))) if parts else []
+    begins = [CONTEXT - MARGIN - used.start for used in spans]
+    return list(zip(outs, begins, strict=True))
 
 
 def probabilities(picker: Picker, segments: Sequence[Segment], span: TimeSpan) -> Curves:
@@ -156,11 +178,7 @@ def probabilities(picker: Picker, segments: Sequence[Segment], span: TimeSpan) -
     first, last = -(-span.start_ns // STEP_NS), -(-span.end_ns // STEP_NS)
     out = np.zeros((last - first, len(picker.card.phases)), dtype=np.float32)
     valid = np.zeros(last - first, dtype=np.bool_)
-    for piece in _pieces(span):
-        result = _curves(picker, channels, piece)
-        if result is None:
-            continue
-        prepared, curves = result
+    for piece, prepared, curves in _curves(picker, channels, _pieces(span)):
         low = max(piece * PIECE, first)
         high = min((piece + 1) * PIECE, last)
         inside = slice(low - piece * PIECE, high - piece * PIECE)
@@ -227,8 +245,6 @@ def pick_and_judge(
     channels = _Channels.of(segments)
     limits = {**picker.card.thresholds, **(thresholds or {})}
     judged: list[tuple[Pick, Reason | None]] = []
-    for piece in _pieces(span):
-        result = _curves(picker, channels, piece)
-        if result is not None:
-            judged += piece_picks(picker.card, piece, *result, limits)
+    for piece, prepared, curves in _curves(picker, channels, _pieces(span)):
+        judged += piece_picks(picker.card, piece, prepared, curves, limits)
     return [(one, reason) for one, reason in judged if span.contains(to_ns(one.time))]

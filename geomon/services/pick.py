@@ -19,6 +19,7 @@ from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, day_span, merged
 
 if TYPE_CHECKING:
     from geomon.picking.card import Backend, Picker
+    from geomon.picking.run_keras import Precision
 
 logger = logging.getLogger(__name__)
 
@@ -109,14 +110,15 @@ def load(config: Config) -> "Picker":
     PickerMismatch
         If the picker does not exist or does not fit its card, or its backend cannot run it.
     """
-    return _load(config.picker.name, config.picker.backend)
+    rule = config.picker
+    return _load(rule.name, rule.backend, rule.precision, rule.batch)
 
 
 @lru_cache(maxsize=2)
-def _load(name: str, backend: "Backend") -> "Picker":
+def _load(name: str, backend: "Backend", precision: "Precision", batch: int | None) -> "Picker":
     from geomon.picking.card import load_picker
 
-    return load_picker(name, backend=backend)
+    return load_picker(name, backend=backend, precision=precision, batch=batch)
 
 
 def picker_version(config: Config) -> str:

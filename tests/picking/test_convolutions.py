@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from geomon.errors import PickerMismatch
+from geomon.picking import run_keras
 from geomon.picking.architecture import unet
 from geomon.picking.card import Backend, Picker, load_picker, picker_folder, save_picker
 from geomon.picking.convolutions import Convolutions, convolutions, read_convolutions
@@ -39,6 +40,7 @@ def unsettled(model: Any) -> Any:
     ("shape", "block"),
     [
         ({}, 4),
+        ({"kernel": 5, "down_kernel": 11}, 4),
         ({"root": 4, "kernel": 5, "stride": 2, "depth": 4}, 2),
         ({"kernel": 4, "stride": 4, "depth": 3}, 4),
         ({"kernel": 8, "stride": 3, "depth": 2}, 3),
@@ -163,3 +165,20 @@ def test_jax_gives_the_same_curves(tmp_path: Path) -> None:
     )
     expected = load_picker("default").predict(WAVEFORMS)
     assert np.abs(np.load(tmp_path / "curves.npy") - expected).max() < 1e-5
+
+
+def test_several_devices_share_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_picker("default").model
+    expected = keras_network(model)(WAVEFORMS)
+    monkeypatch.setattr(run_keras, "gpus", lambda: ["/device:CPU:0", "/device:CPU:0"])
+    assert np.abs(keras_network(model)(WAVEFORMS) - expected).max() < 1e-5
+    # One device is left without work.
+    assert np.abs(keras_network(model)(WAVEFORMS[:1]) - expected[:1]).max() < 1e-5
+
+
+def test_half_precision_is_near() -> None:
+    exact, half = (
+        load_picker("default", precision=precision).predict(WAVEFORMS)
+        for precision in ("float32", "bfloat16")
+    )
+    assert 0 < np.abs(half - exact).max() < 0.1

@@ -1,6 +1,7 @@
 """Whole-record picking: the same picks however the data are cut."""
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -73,6 +74,17 @@ def test_odd_cuts_and_split_segments(random_picker: Picker, data: st.DataObject)
     edges = [span.start_ns, *(START_NS + k * 9_999_999 for k in at), span.end_ns]
     parts = [TimeSpan(a, b) for a, b in itertools.pairwise(edges)]
     assert picked_in_parts(random_picker, [broken[k] for k in order], parts) == whole
+
+
+def test_pieces_may_be_computed_together(random_picker: Picker) -> None:
+    segments = recording(2000, seed=4)
+    span = TimeSpan(START_NS, START_NS + 2000 * NS_PER_S)
+    together = replace(random_picker, batch=3)
+    one, two = (probabilities(picker, segments, span) for picker in (random_picker, together))
+    assert np.array_equal(one.valid, two.valid)
+    assert np.abs(one.probabilities - two.probabilities).max() < 1e-5
+    times = [[p.time for p in pick(picker, segments, span)] for picker in (random_picker, together)]
+    assert times[0] == times[1]
 
 
 def test_running_twice_gives_the_same_bits(random_picker: Picker) -> None:
