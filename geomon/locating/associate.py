@@ -35,7 +35,8 @@ _SAME_ONSET_S = 0.5  # picks of two sensors at one station closer than this are 
 class PickGroup:
     """Picks believed to come from one source, with the associator's idea of where and when.
 
-    `picks` are sorted and hold at most one P and one S a station.
+    `picks` are sorted and hold at most one P and one S a station; `evidence` is what speaks against
+    chance (see `verify`), 0 until that was asked.
     """
 
     time: datetime
@@ -43,6 +44,7 @@ class PickGroup:
     longitude: float
     depth_km: float
     picks: tuple[Pick, ...]
+    evidence: float = 0.0
 
     @property
     def time_ns(self) -> int:

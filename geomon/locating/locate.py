@@ -38,7 +38,7 @@ _P_LIKE_S = 0.7  # correlation of P with S where both are late
 _SCALE_SPREAD = 0.3  # of log(scale): how far the residuals may ask for other sigmas than assumed
 _USED_WEIGHT = 0.1  # picks below do not count as used
 _LEAST_WEIGHT = 0.003  # however wrong a pick is
-_MAX_STEPS, _MAX_DAMPING, _SETTLED_KM = 12, 1e6, 0.005
+_MAX_STEPS, _MOST_FAILURES, _SETTLED_KM = 12, 3, 0.01  # of the descent
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ class Locator:
         sigma = self._sigma(data, point)
         scale = self._scale(data, sigma, point)
         sigma = scale * sigma
-        point = self._refined(data, sigma, point, half / 16)
+        point = self._descended(data, sigma, point)
         travelled = data.travel_times(point[None])
         _, time = profile(data.time_s, travelled, sigma, data.is_s)
         residual = data.time_s - travelled[0] - time[0]
@@ -315,25 +315,29 @@ class Locator:
         """Follow reweighted least squares (Levenberg-Marquardt) from `point` to the best one."""
         box = self.network.search_box
         likelihood, time = self._likelihood(data, sigma, point[None])
-        best, damping = float(likelihood[0]), 1e-3
+        best, damping, n_failed = float(likelihood[0]), 1e-3, 0
+        design, travelled = self._design(data, point)
         for _ in range(_MAX_STEPS):
-            design, travelled = self._design(data, point)
-            weight = weights(data.time_s - travelled - time[0], sigma) / sigma**2
+            off = data.time_s - travelled - time[0]
+            weight = weights(off, sigma) / sigma**2
             normal = (design * weight[:, None]).T @ design
-            normal[4:, 4:] += np.diag([COMMON_SHARE**-2] * 2)
-            gradient = design.T @ (weight * (data.time_s - travelled - time[0]))
-            step = np.linalg.solve(normal + damping * np.diag(np.diagonal(normal) + 1e-9), gradient)
+            normal[4, 4] += COMMON_SHARE**-2
+            normal[5, 5] += COMMON_SHARE**-2
+            diagonal = np.einsum("ii->i", normal)
+            diagonal += damping * diagonal + 1e-9
+            step = np.linalg.solve(normal, design.T @ (weight * off))
             tried = _inside(point + step[:3], box)
-            likelihood, origin = self._likelihood(data, sigma, tried[None])
-            if likelihood[0] < best:
-                damping *= 10
-                if damping > _MAX_DAMPING:
-                    break
-                continue
             moved = float(np.abs(tried - point).max())
-            best, point, time, damping = float(likelihood[0]), tried, origin, damping / 5
             if moved < _SETTLED_KM:
                 break
+            likelihood, origin = self._likelihood(data, sigma, tried[None])
+            if likelihood[0] < best:
+                damping, n_failed = damping * 30, n_failed + 1
+                if n_failed == _MOST_FAILURES:
+                    break
+                continue
+            best, point, time, damping = float(likelihood[0]), tried, origin, damping / 5
+            design, travelled = self._design(data, point)
         return point
 
     def _design(self, data: _Data, point: Floats) -> tuple[Floats, Floats]:

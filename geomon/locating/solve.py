@@ -20,14 +20,14 @@ from geomon.config import Association, Region
 from geomon.events import Origin, Phase, Pick
 from geomon.ids import StationId
 from geomon.locating.associate import (
-    STRICT,
     Associator,
     PickGroup,
-    Stage,
     meets_minimum,
 )
 from geomon.locating.locate import Locator, Rejected
 from geomon.locating.network import Network
+from geomon.locating.reality import probability
+from geomon.locating.stack import Nodes, Stack
 from geomon.locating.station_times import StationTimes
 from geomon.locating.tiles import RawTile, Settled, TileGrid, kept_groups, reconcile
 from geomon.locating.travel_times import TravelTimes
@@ -38,12 +38,10 @@ from geomon.velocity import LayeredModel
 from geomon.velocity.grid import VelocityGrid
 
 _GROSS_WEIGHT = 0.1  # an arrival that counts less does not belong to the event
-# Evidence an event needs. Zero would do if picks came at random; rates are counted so generously
-# that groups of time-shifted picks stay below -9, and most events of eight picks are above -2.
-_LOG_ODDS = -2.0
-# Strong events first; then, among the picks left, whatever chance would not bring too often, with
-# several tolerances, for an event that is hidden in a wrong group with one may show with another.
-_STAGES = (STRICT, Stage(30.0, 1.0, 1), Stage(30.0, 0.6, 1))
+_LEAST_PROBABILITY = 0.5  # that an event was real, to be one
+_LEAST_SURPRISE = 6.0  # of a pile of picks, to be worth a look
+_MOST_FAILURES = 50  # piles in a row that are no event: then the rest is left to the associator
+_CROWDED = 0.8  # picks of a station and phase within that; half of it still works
 _MISSED_SIGMAS = 2.5  # how close to its predicted time a missed pick must be
 
 
@@ -58,11 +56,14 @@ class Solved:
     ----------
     origins : tuple of Origin
         In order of time; no pick belongs to two of them.
+    probabilities : tuple of float
+        How likely each was real.
     rejected : tuple of (PickGroup, Rejected)
         Groups that could not be located, each with its reason.
     """
 
     origins: tuple[Origin, ...]
+    probabilities: tuple[float, ...]
     rejected: tuple[tuple[PickGroup, Rejected], ...]
 
 
@@ -79,12 +80,16 @@ class Solver:
         travel_times: TravelTimes,
         settings: Association,
         station_times: StationTimes | None = None,
+        *,
+        least_probability: float = _LEAST_PROBABILITY,
     ) -> None:
         self.network = network
         self.travel_times = travel_times
         self.settings = settings
         self.grid = TileGrid.of(network, travel_times, settings)
         self.locator = Locator(network, travel_times, station_times)
+        self._least_probability = least_probability
+        self._nodes = Nodes.of(network, travel_times, settings.max_distance_km)
         self._associator = Associator(network, travel_times, settings)
 
     @classmethod
@@ -133,28 +138,64 @@ class Solver:
         span = self.grid.input_span(tile)
         inside = sorted({pick for pick in picks if span.contains(to_ns(pick.time))})
         groups, reason = self._verified_groups(inside, span)
-        return RawTile(tile, kept_groups(groups, tile, self.grid), reason)
+        crowding = self._crowding(inside, span)
+        if crowding > _CROWDED:
+            reason = (
+                f"saturated: {len(inside)} picks in {span.duration_s:.0f} s, {crowding:.1f} for "
+                "each time that can be told apart at a station; events may be hidden or mixed up"
+            )
+        return RawTile(tile, kept_groups(groups, tile, self.grid), reason, crowding > _CROWDED)
+
+    def _crowding(self, picks: Sequence[Pick], span: TimeSpan) -> float:
+        """Return how many picks one station and phase has within what a node can tell apart."""
+        slots = {(pick.seed_id.station_id, pick.phase) for pick in picks}
+        return len(picks) / max(len(slots), 1) / span.duration_s * self._nodes.window_s
 
     def _verified_groups(self, picks: list[Pick], span: TimeSpan) -> tuple[list[PickGroup], str]:
         """Associate, keep what is more than chance, and look again among the picks left."""
         verifier = Verifier(self.locator, picks, self.settings.max_distance_km)
-        groups: list[PickGroup] = []
-        n_weak = 0
-        for stage in _STAGES:
-            found = self._associator.associate(verifier.free_picks(), span, stage)
-            frame = self.network.frame
-            candidates = []
-            for group in found.groups:
-                x, y = frame.to_km(group.latitude, group.longitude)
-                place = np.array([float(x), float(y), group.depth_km])
-                candidates.append((group.rank, group.picks, place))
-            accepted, n_weak = self._accepted(candidates, verifier, len(groups))
-            groups += accepted
+        groups = self._stacked(verifier, span)
+        found = self._associator.associate(verifier.free_picks(), span)
+        candidates = []
+        for group in found.groups:
+            x, y = self.network.frame.to_km(group.latitude, group.longitude)
+            place = np.array([float(x), float(y), group.depth_km])
+            candidates.append((group.rank, group.picks, place))
+        accepted, n_weak = self._accepted(candidates, verifier, len(groups))
+        groups += accepted
         if groups:
             return groups, ""
         if n_weak:
             return groups, f"{n_weak} groups of picks, none of them more than chance"
         return groups, found.reason
+
+    def _stacked(self, verifier: Verifier, span: TimeSpan) -> list[PickGroup]:
+        """Take out the events whose picks pile up, the tallest pile first."""
+        groups: list[PickGroup] = []
+        while True:
+            n_before = len(groups)
+            stack = Stack(self._nodes, self.network, verifier.free_picks(), span)
+            n_failed = 0
+            while n_failed < _MOST_FAILURES:
+                score, cell = stack.best()
+                if score < _LEAST_SURPRISE:
+                    break
+                picks, place = stack.members(cell)
+                verified = verifier.verify(picks, place)
+                if self._is_strong(verified):
+                    distant = verifier.distant_picks(verified)
+                    taken = distant or verified.picks
+                    verifier.use(taken)
+                    stack.remove(taken)
+                    if not distant:
+                        groups.append(self._group(verified))
+                    n_failed = 0
+                else:
+                    stack.blank(cell)
+                    n_failed += 1
+            if len(groups) == n_before:
+                return groups
+            verifier.recount(len(groups))
 
     def _accepted(
         self, candidates: list[_Candidate], verifier: Verifier, n_before: int
@@ -198,7 +239,7 @@ class Solver:
     def _is_strong(self, verified: Verified | None) -> TypeGuard[Verified]:
         return (
             verified is not None
-            and verified.evidence > _LOG_ODDS
+            and probability(verified.evidence, len(verified.picks)) > self._least_probability
             and meets_minimum(verified.picks, self.settings)
         )
 
@@ -211,6 +252,7 @@ class Solver:
             longitude=float(longitude),
             depth_km=depth,
             picks=verified.picks,
+            evidence=verified.evidence,
         )
 
     def settle(
@@ -229,7 +271,7 @@ class Solver:
         span = self.grid.input_span(this.tile)
         known = sorted({pick for pick in picks if span.contains(to_ns(pick.time))})
         free = self._free_picks(settled, known)
-        origins: list[Origin] = []
+        origins: list[tuple[Origin, float]] = []
         rejected: list[tuple[PickGroup, Rejected]] = []
         for group in settled.groups:
             origin = self.locate(group.picks)
@@ -240,8 +282,11 @@ class Solver:
             if missed:
                 more = self.locate((*(a.pick for a in origin.arrivals), *missed))
                 origin = more if isinstance(more, Origin) else origin
-            origins.append(origin)
-        return Solved(tuple(sorted(origins, key=lambda o: (o.time, o.latitude))), tuple(rejected))
+            origins.append((origin, probability(group.evidence, len(group.picks))))
+        origins.sort(key=lambda pair: (pair[0].time, pair[0].latitude))
+        return Solved(
+            tuple(origin for origin, _ in origins), tuple(p for _, p in origins), tuple(rejected)
+        )
 
     def locate(self, picks: Sequence[Pick]) -> Origin | Rejected:
         """Locate picks, and once more without those that do not belong."""

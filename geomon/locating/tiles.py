@@ -112,11 +112,14 @@ class RawTile:
         With origins in the tile or within a zone of it, in order of origin time.
     reason : str
         Why there is nothing, or what limits the result; empty when all is well.
+    is_saturated : bool
+        Whether picks were so dense that events may be hidden or mixed up.
     """
 
     tile: TimeSpan
     groups: tuple[PickGroup, ...]
     reason: str = ""
+    is_saturated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

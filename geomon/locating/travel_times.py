@@ -18,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from geomon.errors import DataError
@@ -265,8 +266,8 @@ class TravelTimes:
             lower=(first + lower) * size,
             weight=(row - levels[upper]) / gap,
             flat_depth_km=grid.top_km + row * grid.dz_km,
-            x_km=np.asarray(x_km, np.float64),
-            y_km=np.asarray(y_km, np.float64),
+            x_km=np.full(is_s.size, x_km, np.float64),
+            y_km=np.full(is_s.size, y_km, np.float64),
         )
 
 
@@ -288,8 +289,16 @@ class Receivers:
 
         NaN where a source lies outside the tables.
         """
-        distance = np.hypot(points_km[:, :1] - self.x_km, points_km[:, 1:2] - self.y_km)
-        return self.times(distance, points_km[:, 2:3])
+        grid = self.grid
+        points = np.ascontiguousarray(points_km, dtype=np.float64)
+        times = np.empty((len(points), self.upper.size))
+        _look_up(
+            points[:, 0], points[:, 1], flattened(points[:, 2]),
+            self.x_km, self.y_km, self.flat_depth_km,
+            self.slowness, self.upper, self.lower, self.weight,
+            (grid.nx, grid.nz), (grid.dx_km, grid.dz_km), grid.top_km, times,
+        )  # fmt: skip
+        return times
 
     def times(self, distance_km: Floats, depth_km: Floats) -> Floats:
         """Return travel times (s), shape of the broadcast arguments; their last axis is n or 1.
@@ -317,6 +326,53 @@ class Receivers:
         node = node + nz
         far = table[node] + b * (table[node + 1] - table[node])
         return np.asarray(near + a * (far - near))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _look_up(
+    x: Floats,
+    y: Floats,
+    flat: Floats,
+    station_x: Floats,
+    station_y: Floats,
+    station_flat: Floats,
+    slowness: NDArray[np.float32],
+    upper: NDArray[np.int64],
+    lower: NDArray[np.int64],
+    weight: Floats,
+    shape: tuple[int, int],
+    spacing_km: tuple[float, float],
+    top_km: float,
+    times: Floats,
+) -> None:
+    """Do what `Receivers.times` does, point by point: location spends most of its time here."""
+    nx, nz = shape
+    dx, dz = spacing_km
+    for m in range(x.size):
+        at = (flat[m] - top_km) / dz
+        row = min(max(int(at), 0), nz - 2)
+        b = at - row
+        is_outside = not 0 <= at <= nz - 1
+        for k in range(station_x.size):
+            distance = math.hypot(x[m] - station_x[k], y[m] - station_y[k])
+            along = distance / dx
+            column = min(int(along), nx - 2)
+            a = along - column
+            node = column * nz + row
+            mean = _blend(slowness, upper[k] + node, nz, a, b)
+            if lower[k] != upper[k]:
+                mean += weight[k] * (_blend(slowness, lower[k] + node, nz, a, b) - mean)
+            if is_outside or along > nx - 1:
+                times[m, k] = math.nan
+            else:
+                times[m, k] = mean * math.hypot(distance, flat[m] - station_flat[k])
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _blend(slowness: NDArray[np.float32], node: int, nz: int, a: float, b: float) -> float:
+    near = slowness[node] + b * (slowness[node + 1] - slowness[node])
+    far = slowness[node + nz] + b * (slowness[node + nz + 1] - slowness[node + nz])
+    return float(near + a * (far - near))
 
 
 def _turning_depths_km(model: LayeredModel, max_distance_km: float) -> Iterator[float]:

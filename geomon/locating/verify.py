@@ -32,6 +32,10 @@ _MATCH_SIGMAS = 3.0
 _PICKED = np.array([0.9, 0.8])  # highest chance that P and S of an event are picked, near it
 _FALL = 4.0  # how steeply that falls beyond the distance an event is seen to
 _LEAST = 0.005  # chance of a pick far beyond it
+_HOPELESS = -20.0  # evidence so low that gathering picks will not help
+# A plane wave from afar: fewest picks of P, and their share; slowness of Pn or less (s/km); how
+# wide around it P picks are its own.
+_LEAST_PLANE, _PLANE_P_SHARE, _PLANE_SLOWNESS, _PLANE_S = 5, 0.65, 0.11, 1.0
 _T_NORM = float(gammaln((_DOF + 1) / 2) - gammaln(_DOF / 2) - 0.5 * math.log(_DOF * math.pi))
 
 
@@ -120,13 +124,41 @@ class Verifier:
             if isinstance(fit, Rejected):
                 return None
             matched, evidence = self._weighed(fit)
-            if matched == fit.data.picks:
-                return Verified(evidence, matched, fit)
+            if matched == fit.data.picks or evidence < _HOPELESS:
+                return Verified(evidence, fit.data.picks, fit)
             fit = self._locator.fit(matched, fit.point)
         if isinstance(fit, Rejected):
             return None
         matched, evidence = self._weighed(fit)
         return Verified(evidence, fit.data.picks, fit)
+
+    def distant_picks(self, verified: Verified) -> tuple[Pick, ...]:
+        """Return the free P picks of the plane wave that explains a candidate better; or none.
+
+        Waves from a distant earthquake, or a disturbance everywhere at once, cross the network
+        faster than any from a source within it. A plane through the candidate's P picks that fits
+        them at least as well as its origin does, and so fast, tells such a wave.
+        """
+        data = verified.fit.data
+        is_p = ~data.is_s
+        if is_p.sum() < _LEAST_PLANE or is_p.mean() < _PLANE_P_SHARE:
+            return ()
+        slowness, time = _plane(data.x_km[is_p], data.y_km[is_p], data.time_s[is_p])
+        if math.hypot(*slowness) > _PLANE_SLOWNESS:
+            return ()
+        sigma = verified.fit.sigma_s[is_p]
+        off = (
+            data.time_s[is_p] - time - slowness[0] * data.x_km[is_p] - slowness[1] * data.y_km[is_p]
+        )
+        if _tails(off, sigma) < _tails(verified.fit.residual_s[is_p], sigma):
+            return ()
+        passing = time + (data.base_ns - self._base_ns) / NS_PER_S
+        found = []
+        for slot in range(0, len(self._times), 2):
+            at = passing + slowness[0] * self._x[slot] + slowness[1] * self._y[slot]
+            low, high = np.searchsorted(self._times[slot], (at - _PLANE_S, at + _PLANE_S))
+            found += [self._picks[slot][k] for k in range(low, high) if not self._used[slot][k]]
+        return tuple(sorted(found))
 
     def use(self, picks: Iterable[Pick]) -> None:
         """Take picks away from all later candidates."""
@@ -224,6 +256,23 @@ class Verifier:
             low, high = np.searchsorted(before, (time - half, time))
             rate = max(rate, float(high - low) * self._pair_rate)
         return rate
+
+
+def _plane(x_km: Floats, y_km: Floats, time_s: Floats) -> tuple[Floats, float]:
+    """Return slowness (s/km, east and north) and time at the centre of the robust best plane."""
+    design = np.stack([x_km, y_km, np.ones_like(x_km)], axis=1)
+    solution = np.array([0.0, 0.0, float(np.median(time_s))])
+    for _ in range(8):
+        off = time_s - design @ solution
+        scale = max(1.5 * float(np.median(np.abs(off))), 0.1)
+        weight = 1 / (1 + (off / scale) ** 2 / _DOF)
+        normal = (design * weight[:, None]).T @ design + np.diag([1e-6, 1e-6, 0.0])
+        solution = np.linalg.solve(normal, design.T @ (weight * time_s))
+    return solution[:2], float(solution[2])
+
+
+def _tails(residual_s: Floats, sigma_s: Floats) -> float:
+    return -float(np.log1p((residual_s / sigma_s) ** 2 / _DOF).sum())
 
 
 def _detection(

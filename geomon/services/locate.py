@@ -158,18 +158,17 @@ class _Locating:
         ):
             return
         before, after = self.solver.grid.neighbours(tile)
-        solved = self.solver.settle(
-            self._raw_tile(before), self._raw_tile(tile), self._raw_tile(after),
-            self._picks_in(self.solver.grid.input_span(tile)),
-        )  # fmt: skip
-        events = []
+        this = self._raw_tile(tile)
         around = self._picks_in(self.solver.grid.input_span(tile))
-        for origin in solved.origins:
+        solved = self.solver.settle(self._raw_tile(before), this, self._raw_tile(after), around)
+        events = []
+        for origin, likely in zip(solved.origins, solved.probabilities, strict=True):
             measured = measure(self.config, self.solver, origin, self._streams, around)
             events.append(
                 Event(
                     origin,
                     measured.magnitude,
+                    probability=round(likely, 4),
                     other_magnitudes=measured.others,
                     mechanism=measured.mechanism,
                 )
@@ -191,6 +190,8 @@ class _Locating:
         tally.created += change.created
         tally.updated += change.updated
         tally.n_withdrawn += len(change.withdrawn)
+        if this.is_saturated:
+            tally.problems.append(f"tile {tile}: {this.reason}")
         tally.problems += [
             f"{group.time:%Y-%m-%d %H:%M:%S}: not located: {rejected.reason}"
             for group, rejected in solved.rejected

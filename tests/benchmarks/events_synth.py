@@ -18,7 +18,6 @@ from geomon.config import Region
 from geomon.events import Phase, Pick
 from geomon.ids import SeedId, StationId
 from geomon.locating.network import Frame, Network
-from geomon.locating.travel_times import TravelTimes
 from geomon.stations import Station
 from geomon.times import NS_PER_S, TimeSpan, from_ns, parse_time
 from geomon.velocity import LayeredModel
