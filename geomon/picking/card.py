@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -207,8 +208,11 @@ class Picker:
         Raises
         ------
         PickerMismatch
-            If the length does not fit or the output is not finite.
+            If the length does not fit, or input or output is not finite.
         """
+        if not np.isfinite(waveforms).all():
+            msg = f"{self.card.label}: the model's input is not finite"
+            raise PickerMismatch(msg)
         if waveforms.shape[1] % self.card.length_multiple:
             msg = (
                 f"{self.card.label}: input length {waveforms.shape[1]} is not a multiple of "
@@ -261,7 +265,21 @@ def _without_keras(content: bytes, card: PickerCard, path: Path) -> Network:
         msg = f"{path}: not a plain U-Net; picker.backend must be tensorflow for it"
         raise PickerMismatch(msg)
     _check_shapes((None, None, plain.n_channels), (None, None, plain.n_classes), card, path)
+    _check_finite((array for step in plain.steps for array in (step.kernel, step.bias)), path)
     return onnx_network(plain)
+
+
+def _check_finite(weights: Iterable[NDArray[np.float32]], path: Path) -> None:
+    """Refuse weights that are no numbers: rectifiers turn them into zeros, and hide them.
+
+    Raises
+    ------
+    PickerMismatch
+        If any is infinite or not a number.
+    """
+    if not all(np.isfinite(array).all() for array in weights):
+        msg = f"{path}: weights are infinite or not a number; the training went wrong"
+        raise PickerMismatch(msg)
 
 
 def _check_shapes(
@@ -395,8 +413,8 @@ def load_picker(
     ------
     PickerMismatch
         If card or model is missing, the weights do not have the card's hash, the archive holds
-        anything but plain layers, model and card disagree, or the backend is not installed or
-        cannot run it.
+        anything but plain layers, model and card disagree, weights are no numbers, or the backend
+        is not installed or cannot run it.
     """
     folder = picker_folder(name_or_path)
     card = read_card(folder)
@@ -426,6 +444,7 @@ def load_picker(
         msg = f"{path}: Keras cannot load it ({error})"
         raise PickerMismatch(msg) from error
     _check_shapes(model.input_shape, model.output_shape, card, path)
+    _check_finite(model.get_weights(), path)
     network = keras_network(model, precision=precision)
     return Picker(model, card, network, batch or max(_GPU_BATCH * len(gpus()), 1))
 

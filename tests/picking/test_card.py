@@ -10,6 +10,7 @@ import pytest
 
 from geomon.errors import PickerMismatch
 from geomon.picking.card import (
+    Backend,
     Picker,
     imported_folder,
     load_picker,
@@ -169,6 +170,15 @@ def test_wrong_length_is_refused(random_picker: Picker) -> None:
 
 
 @pytest.mark.fault(45, slow=True)
-def test_output_that_is_no_number_is_refused(random_picker: Picker) -> None:
-    with pytest.raises(PickerMismatch, match="not finite"):
+def test_what_is_no_number_is_refused(random_picker: Picker, tmp_path: Path) -> None:
+    with pytest.raises(PickerMismatch, match="input is not finite"):
         random_picker.predict(np.full((1, 512, 3), np.nan, np.float32))
+    save_picker(random_picker, tmp_path)
+    broken = load_picker(tmp_path)
+    layer = broken.model.get_layer("down_conv1_2")
+    layer.set_weights([np.full_like(w, np.nan) for w in layer.get_weights()])
+    save_picker(broken, tmp_path)
+    backends: tuple[Backend, ...] = ("tensorflow", "onnxruntime")
+    for backend in backends:
+        with pytest.raises(PickerMismatch, match="weights are infinite or not a number"):
+            load_picker(tmp_path, backend=backend)

@@ -164,7 +164,5 @@ def test_windowed_pickers_agree_on_both_sides_of_a_border(
     channels = _Channels.of(segments)
     piece = span.start_ns // piece_ns(picker) + 2
     for left in (piece - 1, piece - 2):
-        one, two = _curves(picker, channels, left), _curves(picker, channels, left + 1)
-        assert one is not None
-        assert two is not None
-        assert np.abs(one[1][-2 * MARGIN :] - two[1][: 2 * MARGIN]).max() < 1e-3
+        (_, _, one), (_, _, two) = _curves(picker, channels, (left, left + 1))
+        assert np.abs(one[-2 * MARGIN :] - two[: 2 * MARGIN]).max() < 1e-3
