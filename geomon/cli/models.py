@@ -98,7 +98,8 @@ def train(
         Path | None, typer.Option(help="Folder of real recordings; synthetic only without.")
     ] = None,
     teacher: Annotated[
-        Path | None, typer.Option(help="PhaseNet checkpoint that labels continuous records.")
+        str | None,
+        typer.Option(help="Picker, or a file of a published one, that labels continuous records."),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Batches; the recipe's by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="The recipe's by default.")] = None,

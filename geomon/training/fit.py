@@ -17,15 +17,18 @@ from geomon.errors import DataError
 from geomon.picking.architecture import unet
 from geomon.picking.backend import load_keras
 from geomon.picking.card import (
+    CARD_FILE,
     DataItem,
     Normalisation,
     Picker,
     PickerCard,
     Training,
     Uncertainty,
+    load_picker,
+    picker_folder,
     save_picker,
 )
-from geomon.picking.importers import import_phasenet
+from geomon.picking.importers import import_picker, recognise
 from geomon.times import TimeSpan, merged
 from geomon.training.antialias import smoothed
 from geomon.training.evaluate import best_threshold, pick_windows, score_windows
@@ -358,12 +361,27 @@ def tuned(picker: Picker, windows: tuple[LabelledWindow, ...]) -> Picker:
     return Picker(picker.model, card)
 
 
+def _teacher(name_or_path: str) -> Picker:
+    """Load a picker by name or folder, or import a published one.
+
+    Raises
+    ------
+    PickerMismatch
+        If it is neither.
+    """
+    folder = picker_folder(name_or_path)
+    if (folder / CARD_FILE).is_file():
+        return load_picker(folder)
+    path = Path(name_or_path)
+    return import_picker(path, name=recognise(path))
+
+
 def train(
     recipe: TrainingRecipe,
     out: Path,
     *,
     real: Path | None = None,
-    teacher: Path | None = None,
+    teacher: str | None = None,
     tensorboard: Path | None = None,
 ) -> Picker:
     """Train a picker and write its folder.
@@ -376,8 +394,8 @@ def train(
         Folder for ``card.json`` and ``model.keras``, and for the checkpoint while training.
     real : Path, optional
         Folder of real recordings, as the recipe names them; synthetic ones only when absent.
-    teacher : Path, optional
-        PhaseNet checkpoint that labels the continuous recordings.
+    teacher : str, optional
+        Any picker that labels the continuous recordings: a name, a folder, or a published file.
     tensorboard : Path, optional
         Folder for loss and learning rate by epoch, as TensorBoard reads them.
 
@@ -393,7 +411,7 @@ def train(
     PickerMismatch
         If the teacher cannot be read.
     """
-    master = None if teacher is None else import_phasenet(teacher)
+    master = None if teacher is None else _teacher(teacher)
     material = gather(recipe, real, master)
     picker = fit(recipe, draft_card(recipe), material, out, tensorboard=tensorboard)
     if material.test_windows:

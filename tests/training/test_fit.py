@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geomon.errors import DataError
+from geomon.errors import DataError, PickerMismatch
+from geomon.ids import SeedId
+from geomon.miniseed import encode
 from geomon.picking.card import load_picker
 from geomon.training import fit as fitting
 from geomon.training.evaluate import best_threshold, pick_windows, score_windows
 from geomon.training.fit import TrainingRecipe, train
 from geomon.training.recordings import is_training_station, read_streams, read_windows
+from geomon.waveforms import Segment
 
 TINY = TrainingRecipe(name="tiny", steps=4, batch_size=4, n_events=8, n_noise=4)
 
@@ -81,6 +84,25 @@ def test_a_killed_run_goes_on_from_its_checkpoint(
     train(replace(TINY, steps=40), out)
     assert drawn[0] >= 2
     assert drawn[-1] == 40
+
+
+def test_any_picker_teaches_on_unlabelled_records(tmp_path: Path) -> None:
+    folder = tmp_path / "real" / "station"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(2)
+    segments = [
+        Segment(
+            SeedId.parse(f"XX.TEA..HH{letter}"), 0, 100.0, rng.integers(-99, 99, 30_000, np.int32)
+        )
+        for letter in "ZNE"
+    ]
+    (folder / "hour.mseed").write_bytes(encode(segments))
+    recipe = replace(TINY, labelled=(), continuous=("station",))
+    made = train(recipe, tmp_path / "out", real=tmp_path / "real", teacher="default")
+    assert made.card.training.teacher.startswith("default ")
+    assert made.card.training.data[0].amount == "XX.TEA..HH 0.1 h"
+    with pytest.raises(PickerMismatch, match=r"nowhere\.ckpt"):
+        train(recipe, tmp_path / "other", real=tmp_path / "real", teacher="nowhere.ckpt")
 
 
 def test_folders_without_data_are_named(tmp_path: Path) -> None:
