@@ -79,6 +79,41 @@ def query(
         _tell_watched(config, start, end)
 
 
+@catalog_app.command("completeness")
+def tell_completeness(
+    start: AnyStart = "",
+    end: AnyEnd = "",
+    bbox: BoxOption = "",
+    magnitude_type: Annotated[str, typer.Option("--type", help="Magnitude type.")] = "ML",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Estimate down to which magnitude the catalogue is complete, and the b-value."""
+    from geomon.locating.completeness import TooFew, completeness
+    from geomon.services.workspace import workspace
+
+    found = workspace(load(config)).catalog.events(start or None, end or None, box(bbox))
+    ordered = sorted(found.summaries, key=lambda summary: summary.time)
+    answer = completeness(
+        [
+            event.magnitude
+            for event in ordered
+            if event.magnitude is not None and event.magnitude_type == magnitude_type
+        ]
+    )
+    if as_json:
+        print_json({"magnitude_type": magnitude_type, **asdict(answer)})
+    elif isinstance(answer, TooFew):
+        print(f"completeness of {magnitude_type}: {answer.reason}")
+    else:
+        doubt = "" if answer.is_exponential else "; magnitudes above it are not exponential"
+        print(
+            f"complete from {magnitude_type} {answer.magnitude:.1f} ± {answer.uncertainty:.1f} "
+            f"({answer.n_complete} of {answer.n_events} events), "
+            f"b {answer.b_value:.2f} ± {answer.b_uncertainty:.2f}{doubt}"
+        )
+
+
 @catalog_app.command()
 def export(
     output: OutputOption = None,

@@ -16,7 +16,7 @@ type Floats = NDArray[np.float64]
 
 DOF = 4.0
 """Degrees of freedom: tails heavy enough for one pick in ten to be wrong."""
-COMMON_SHARE = 0.025
+COMMON_SHARE = 0.02
 """What all P, or all S, of an event are late or early by, of their times."""
 _ROUNDS = 3  # of reweighting; the origin time has settled by then
 

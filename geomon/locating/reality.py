@@ -1,8 +1,8 @@
 """How likely it is that a group of picks was an earthquake.
 
-A logistic function of the evidence against chance (`verify`) and of the number of picks, fitted on
-simulated networks from quiet to crowded, with false picks at random, in codas and coherent over
-the network, and on the same picks shifted in time station by station, where nothing is real::
+A logistic function of the evidence against chance (`verify`) and the numbers of picks and stations,
+fitted on simulated networks from quiet to crowded, with false picks at random, in codas and
+coherent over the network, and on the same picks shifted in time, where nothing is real::
 
     python -m tests.benchmarks.events_calibration
 
@@ -11,28 +11,43 @@ more easily than many.
 """
 
 import math
+from typing import Protocol
 
-_INTERCEPT = -7.0
-_EVIDENCE = 0.8  # for each unit of evidence, within the limits
-_LOG_PICKS = 4.0  # for each factor e in the number of picks
-_LEAST, _MOST = -15.0, 15.0
+import numpy as np
+from numpy.typing import NDArray
+
+from geomon.events import Pick
+
+_INTERCEPT = -6.8
+_EVIDENCE = 0.296  # for each unit of evidence, within the limits
+_LOG_PICKS = 7.77  # for each factor e in the number of picks
+_LOG_STATIONS = -4.17  # and of their stations: P and S of one station are worth more than two P
+_LEAST, _MOST = -20.0, 15.0
 
 
-def probability(evidence: float, n_picks: int) -> float:
-    """Return the probability that an event is real.
+class Found(Protocol):
+    """What the probability depends on: a verified candidate, or a group of picks."""
 
-    Parameters
-    ----------
-    evidence : float
-        Natural logarithm of the odds against chance; see `verify`.
-    n_picks : int
-        Picks it explains.
+    @property
+    def evidence(self) -> float:
+        """Natural logarithm of the odds against chance; see `verify`."""
 
-    Examples
-    --------
-    >>> probability(-12.0, 6) < 0.01 < 0.99 < probability(25.0, 30)
-    True
-    """
-    inside = min(max(evidence, _LEAST), _MOST)
-    logit = _INTERCEPT + _EVIDENCE * inside + _LOG_PICKS * math.log(n_picks)
+    @property
+    def picks(self) -> tuple[Pick, ...]:
+        """What it explains; at least one."""
+
+
+def probability(found: Found) -> float:
+    """Return the probability that an event is real."""
+    logit = _INTERCEPT + float(features(found) @ _SLOPES)
     return 1 / (1 + math.exp(-logit))
+
+
+def features(found: Found) -> NDArray[np.float64]:
+    """Return what the logistic function weighs: evidence, logarithms of counts."""
+    n_stations = len({pick.seed_id.station_id for pick in found.picks})
+    inside = min(max(found.evidence, _LEAST), _MOST)
+    return np.array([inside, math.log(len(found.picks)), math.log(n_stations)])
+
+
+_SLOPES = np.array([_EVIDENCE, _LOG_PICKS, _LOG_STATIONS])

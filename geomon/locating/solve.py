@@ -161,7 +161,7 @@ class Solver:
             x, y = self.network.frame.to_km(group.latitude, group.longitude)
             place = np.array([float(x), float(y), group.depth_km])
             candidates.append((group.rank, group.picks, place))
-        accepted, n_weak = self._accepted(candidates, verifier, len(groups))
+        accepted, n_weak = self._accepted(candidates, verifier)
         groups += accepted
         if groups:
             return groups, ""
@@ -195,10 +195,10 @@ class Solver:
                     n_failed += 1
             if len(groups) == n_before:
                 return groups
-            verifier.recount(len(groups))
+            verifier.recount()
 
     def _accepted(
-        self, candidates: list[_Candidate], verifier: Verifier, n_before: int
+        self, candidates: list[_Candidate], verifier: Verifier
     ) -> tuple[list[PickGroup], int]:
         """Accept candidates from the strongest down; return them and how many remain too weak.
 
@@ -233,13 +233,13 @@ class Solver:
                     weak.append((rank, again.picks, again.fit.point))
             if len(accepted) == n_start or not weak:
                 return accepted, len(weak)
-            verifier.recount(n_before + len(accepted))
+            verifier.recount()
             waiting = weak
 
     def _is_strong(self, verified: Verified | None) -> TypeGuard[Verified]:
         return (
             verified is not None
-            and probability(verified.evidence, len(verified.picks)) > self._least_probability
+            and probability(verified) > self._least_probability
             and meets_minimum(verified.picks, self.settings)
         )
 
@@ -282,7 +282,7 @@ class Solver:
             if missed:
                 more = self.locate((*(a.pick for a in origin.arrivals), *missed))
                 origin = more if isinstance(more, Origin) else origin
-            origins.append((origin, probability(group.evidence, len(group.picks))))
+            origins.append((origin, probability(group)))
         origins.sort(key=lambda pair: (pair[0].time, pair[0].latitude))
         return Solved(
             tuple(origin for origin, _ in origins), tuple(p for _, p in origins), tuple(rejected)

@@ -98,6 +98,8 @@ class Verifier:
         alive = np.array([bool(slots[2 * k] or slots[2 * k + 1]) for k in range(n)])
         self._alive = np.repeat(alive, 2)
         self._is_s = np.tile([False, True], n)
+        # Without any S at all, S is not read here, rather than missing.
+        self._alive &= ~self._is_s | any(bool(slots[2 * k + 1]) for k in range(n))
         self._x = np.repeat(network.x_km, 2)
         self._y = np.repeat(network.y_km, 2)
         self._receivers = locator.receivers(self._is_s, np.repeat(np.arange(n), 2))
@@ -105,8 +107,7 @@ class Verifier:
         self._rate_half_s = max(locator.longest_s / 4, 3.0)
         last = max((float(times[-1]) for times in self._times if times.size), default=0.0)
         self._duration_s = max(last, 60.0)
-        self._log_prior = 0.0
-        self.recount(0)
+        self.recount()
         (west, east), (south, north), (top, bottom) = (
             network.box.x_km,
             network.box.y_km,
@@ -175,11 +176,10 @@ class Verifier:
             if not taken
         )
 
-    def recount(self, n_events: int) -> None:
-        """Count rates again, of the picks not yet used, and of events from those found so far."""
+    def recount(self) -> None:
+        """Count rates again, of the picks not yet used."""
         self._free = [t[~used] for t, used in zip(self._times, self._used, strict=True)]
         self._pair_rate = self._s_rate_after_p()
-        self._log_prior = math.log(1 + n_events * 3600 / max(self._duration_s, 600.0))
 
     def _s_rate_after_p(self) -> float:
         """Return the rate (1/s) of S in the seconds after a P, over all stations."""
@@ -216,7 +216,7 @@ class Verifier:
         evidence = _detection(hypocentral[near], self._is_s[near], explained[near], seen[near])
         sign, log_volume = np.linalg.slogdet(fit.covariance)
         occam = 2 * math.log(2 * math.pi) + 0.5 * float(log_volume) if sign > 0 else 0.0
-        return tuple(sorted(matched)), evidence + occam + self._log_prior - self._log_space
+        return tuple(sorted(matched)), evidence + occam - self._log_space
 
     def _match(
         self, slot: int, time: float, model: float, scale: float, loose: float

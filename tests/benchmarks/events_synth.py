@@ -33,6 +33,7 @@ KNOWN = LayeredModel(
 """The crust everyone is told; the true one differs."""
 LEAST_PICKS = 8
 """An event with fewer true picks is not asked for, nor counted as false when it is found."""
+PHASES: tuple[Phase, Phase] = ("P", "S")
 _CENTRE = (38.0, 22.0)
 _SIGMA_S = {"P": 0.08, "S": 0.15}
 _PICKED = {"P": 0.93, "S": 0.80}  # chance that an event well above the noise is picked
@@ -125,7 +126,7 @@ def make_scene(scenario: Scenario, seed: int) -> Scene:
     for k, station in enumerate(network.stations):
         distance = np.hypot(x - network.x_km[k], y - network.y_km[k])
         delay = rng.normal(0, scenario.statics_s)
-        for phase in _phases():
+        for phase in PHASES:
             times = truth.times(phase, distance, z, station.elevation_m)
             slower = fields[0].along(x, y, z, network, k)
             if phase == "S":  # its own anomalies, half of them those of P
@@ -158,10 +159,6 @@ def make_scene(scenario: Scenario, seed: int) -> Scene:
         for i in range(n)
     )  # fmt: skip
     return Scene(scenario, network, tuple(sorted(picks)), events, owners)
-
-
-def _phases() -> tuple[Phase, Phase]:
-    return "P", "S"
 
 
 def _network(rng: np.random.Generator, scenario: Scenario) -> Network:
@@ -264,10 +261,10 @@ def _false_picks(
             false.append((int(k), phase, second, -1))
     for _ in range(n_coda):
         k, _, second, _ = true[int(rng.integers(len(true)))]
-        phase = _phases()[int(rng.integers(2))]
+        phase = PHASES[int(rng.integers(2))]
         false.append((k, phase, second + 1.5 + rng.exponential(8.0), -1))
     while len(false) < wanted:
-        k, phase = int(rng.integers(len(network.stations))), _phases()[int(rng.integers(2))]
+        k, phase = int(rng.integers(len(network.stations))), PHASES[int(rng.integers(2))]
         false.append((k, phase, rng.uniform(0, length), -1))
     return false
 
