@@ -34,6 +34,7 @@ _MODEL_SHARE = 0.015  # and what grows with the time travelled, different for ev
 _OWN_SHARE = 0.008  # what each path has to itself
 _PATH_SHARE, _PATH_REACH = 0.011, 0.15  # neighbouring paths; they end within a share of the reach
 _DELAY_S, _S_DELAY = 0.09, 1.6  # a station's delay of P, and how many times as much of S
+_DIFFERENT_SITES_KM = 5.0  # stations closer than this stand on ground more alike
 _P_LIKE_S = 0.7  # correlation of P with S where both are late
 _SCALE_SPREAD = 0.3  # of log(scale): how far the residuals may ask for other sigmas than assumed
 _USED_WEIGHT = 0.1  # picks below do not count as used
@@ -275,12 +276,16 @@ class Locator:
         """Return how exact picks are (s): a doubtful pick is also a less exact one."""
         probability = np.array([pick.probability for pick in picks])
         uncertainty = np.array([pick.uncertainty_s for pick in picks])
-        return np.asarray(np.maximum(uncertainty, 0.01) / np.sqrt(np.clip(probability, 0.1, 1.0)))
+        return np.asarray(np.maximum(uncertainty, 0.002) / np.sqrt(np.clip(probability, 0.1, 1.0)))
 
-    @staticmethod
-    def model_sigma(travel_time_s: Floats) -> Floats:
+    def model_sigma(self, travel_time_s: Floats) -> Floats:
         """Return what the velocity model may be wrong by (s) after some travel time."""
-        return np.asarray(_MODEL_FLOOR_S + _MODEL_SHARE * travel_time_s)
+        return np.asarray(_MODEL_FLOOR_S * self._site_share + _MODEL_SHARE * travel_time_s)
+
+    @property
+    def _site_share(self) -> float:
+        """How much stations differ, 1 in a network of some extent, less within one mine."""
+        return min(self.network.spacing_km / _DIFFERENT_SITES_KM, 1.0)
 
     def _sigma(self, data: _Data, point: Floats) -> Floats:
         """Return what each residual may be (s) for a source near `point`."""
@@ -396,7 +401,7 @@ class Locator:
         apart = np.hypot(data.x_km[:, None] - data.x_km, data.y_km[:, None] - data.y_km)
         near = np.exp(-apart / max(_PATH_REACH * self.network.reach_km, 1.0))
         path = _PATH_SHARE * travelled
-        delay = _DELAY_S * np.where(data.is_s, _S_DELAY, 1.0)
+        delay = self._site_share * _DELAY_S * np.where(data.is_s, _S_DELAY, 1.0)
         common = COMMON_SHARE * travelled
         return np.asarray(
             np.outer(common, common) * same_phase

@@ -42,6 +42,7 @@ _LEAST_PROBABILITY = 0.5  # that an event was real, to be one
 _LEAST_SURPRISE = 6.0  # of a pile of picks, to be worth a look
 _MOST_FAILURES = 50  # piles in a row that are no event: then the rest is left to the associator
 _CROWDED = 0.8  # picks of a station and phase within that; half of it still works
+_SEARCHED = 0.4  # so many at most for the thorough search
 _MISSED_SIGMAS = 2.5  # how close to its predicted time a missed pick must be
 
 
@@ -137,24 +138,32 @@ class Solver:
         """
         span = self.grid.input_span(tile)
         inside = sorted({pick for pick in picks if span.contains(to_ns(pick.time))})
-        groups, reason = self._verified_groups(inside, span)
         crowding = self._crowding(inside, span)
-        if crowding > _CROWDED:
+        is_saturated = crowding > _CROWDED
+        groups, reason = self._verified_groups(inside, span, search=crowding <= _SEARCHED)
+        if is_saturated:
             reason = (
                 f"saturated: {len(inside)} picks in {span.duration_s:.0f} s, {crowding:.1f} for "
                 "each time that can be told apart at a station; events may be hidden or mixed up"
             )
-        return RawTile(tile, kept_groups(groups, tile, self.grid), reason, crowding > _CROWDED)
+        return RawTile(tile, kept_groups(groups, tile, self.grid), reason, is_saturated)
 
     def _crowding(self, picks: Sequence[Pick], span: TimeSpan) -> float:
         """Return how many picks one station and phase has within what a node can tell apart."""
         slots = {(pick.seed_id.station_id, pick.phase) for pick in picks}
         return len(picks) / max(len(slots), 1) / span.duration_s * self._nodes.window_s
 
-    def _verified_groups(self, picks: list[Pick], span: TimeSpan) -> tuple[list[PickGroup], str]:
-        """Associate, keep what is more than chance, and look again among the picks left."""
+    def _verified_groups(
+        self, picks: list[Pick], span: TimeSpan, *, search: bool
+    ) -> tuple[list[PickGroup], str]:
+        """Take out what piles up, search among the picks left, keep what is more than chance.
+
+        The search takes exponentially longer the denser the picks are.
+        """
         verifier = Verifier(self.locator, picks, self.settings.max_distance_km)
         groups = self._stacked(verifier, span)
+        if not search:
+            return groups, ""
         found = self._associator.associate(verifier.free_picks(), span)
         candidates = []
         for group in found.groups:

@@ -1,4 +1,7 @@
-"""Events from real recordings: Hengill, fetched from a loopback data centre, never trained on."""
+"""How well picks become events, and how well events are placed: simulated networks, and Hengill.
+
+Hengill's recordings are real, fetched from a loopback data centre, and never trained on.
+"""
 
 import json
 import os
@@ -14,6 +17,7 @@ from geomon.picking.importers import import_phasenet
 from geomon.services.run import run
 from geomon.services.score import Comparison, compare
 from geomon.services.workspace import workspace
+from tests.benchmarks import events_association, events_location
 from tests.benchmarks.report import Figure, at_least, at_most, main, versions
 from tests.science import hengill
 
@@ -24,6 +28,13 @@ _N_SHIFTS_QUICK = 3
 
 
 def measure(quick: bool) -> list[Figure]:
+    """Measure association, location and events found at Hengill; `quick` takes smaller sizes."""
+    return [
+        *events_association.figures(quick), *events_location.figures(quick), *_hengill(quick),
+    ]  # fmt: skip
+
+
+def _hengill(quick: bool) -> list[Figure]:
     """Measure events found at Hengill; `quick` leaves out PhaseNet's weights."""
     data = _SHARED / "data"
     if not data.is_dir():

@@ -88,7 +88,7 @@ def test_too_many_picks_are_told_and_nothing_is_emptied() -> None:
     crowd = [
         replace(pick, time=from_ns(span.start_ns + int(rng.integers(span.end_ns - span.start_ns))))
         for pick in scene.picks
-        for _ in range(170)
+        for _ in range(120)
     ]
     busy = solver.solve_tile([*scene.picks, *crowd], tile)
     assert busy.is_saturated
