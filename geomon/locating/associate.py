@@ -28,6 +28,7 @@ from geomon.times import NS_PER_S, TimeSpan, from_ns, to_ns
 
 logger = logging.getLogger(__name__)
 
+_FALSE_PER_HOUR = 0.01  # groups that chance may bring
 _SAME_ONSET_S = 0.5  # picks of two sensors at one station closer than this are one onset
 
 
@@ -36,7 +37,7 @@ class PickGroup:
     """Picks believed to come from one source, with the associator's idea of where and when.
 
     `picks` are sorted and hold at most one P and one S a station; `evidence` is what speaks against
-    chance (see `verify`), 0 until that was asked.
+    chance (see `verify`), and `probability` that it is real (see `reality`), once that was asked.
     """
 
     time: datetime
@@ -45,6 +46,7 @@ class PickGroup:
     depth_km: float
     picks: tuple[Pick, ...]
     evidence: float = 0.0
+    probability: float = 0.0
 
     @property
     def time_ns(self) -> int:
@@ -74,28 +76,6 @@ class Associated:
     groups: tuple[PickGroup, ...]
     unused: tuple[Pick, ...]
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """How generous one run of the associator is.
-
-    Attributes
-    ----------
-    false_per_hour : float
-        Groups an hour that chance may bring.
-    tolerance_share : float
-        Part of the largest residual that is allowed.
-    n_both : int
-        Stations that must have P and S.
-    """
-
-    false_per_hour: float
-    tolerance_share: float = 1.0
-    n_both: int = 2
-
-
-STRICT = Stage(0.01)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +110,11 @@ def thresholds(
     settings: Association,
     picks: Sequence[Pick],
     duration_s: float,
-    stage: Stage,
 ) -> Thresholds:
     """Derive PyOcto's settings from the network's geometry and the rate of picks.
 
     A group needs so many picks that chance brings as many together, anywhere in the region, no
-    more than `stage.false_per_hour` times an hour: the picks a cell gathers by chance are
+    more than once in a hundred hours: the picks a cell gathers by chance are
     binomial, with the rate that each station and phase shows now, and there are as many chances
     as cells in space and time. Explicit settings win.
     """
@@ -145,8 +124,7 @@ def thresholds(
     s_time = float(
         travel_times.times("S", cutoff / 2, middle, float(np.median(network.elevation_m)))
     )
-    widest = settings.tolerance_s or float(np.clip(0.25 + 0.03 * s_time, 0.3, 2.0))
-    tolerance = widest * stage.tolerance_share
+    tolerance = settings.tolerance_s or float(np.clip(0.25 + 0.03 * s_time, 0.3, 2.0))
     node = float(np.clip(spacing / 4, 1.0, 15.0))
     near = _within(network, cutoff)
     rate = len(picks) / max(duration_s, 1.0) / (2 * len(network.stations))
@@ -157,7 +135,7 @@ def thresholds(
     cells = (east - west) * (north - south) * (bottom - top) / node**3
     trials = max(cells, 1.0) * 3600 / (2 * tolerance)
     # Chance groups seldom have P and S in the shares asked for: worth two picks.
-    wanted = int(binom.isf(min(stage.false_per_hour / trials, 0.5), 2 * near, chance)) + 1 - 2
+    wanted = int(binom.isf(min(_FALSE_PER_HOUR / trials, 0.5), 2 * near, chance)) + 1 - 2
     least = max(settings.min_p_picks + settings.min_s_picks, settings.min_stations + 1, 6)
     most = max(least, round(1.2 * near))
     n_picks = settings.min_picks or int(np.clip(wanted, least, most))
@@ -166,7 +144,7 @@ def thresholds(
         n_picks=max(n_picks, n_p + n_s),
         n_p_picks=n_p,
         n_s_picks=n_s,
-        n_both=min(n_p, n_s, stage.n_both),
+        n_both=min(n_p, n_s, 2),
         tolerance_s=tolerance,
         node_km=node,
         location_node_km=max(node / 6, 0.2),
@@ -207,7 +185,7 @@ class Associator:
         self.settings = settings
         self._models: dict[tuple[float, float], Any] = {}
 
-    def associate(self, picks: Iterable[Pick], span: TimeSpan, stage: Stage = STRICT) -> Associated:
+    def associate(self, picks: Iterable[Pick], span: TimeSpan) -> Associated:
         """Group the picks of a span.
 
         Parameters
@@ -216,8 +194,6 @@ class Associator:
             In any order; those of unknown stations or outside `span` are left unused.
         span : TimeSpan
             Where the picks come from: it sets their rate and the zero of PyOcto's clock.
-        stage : Stage
-            How generous to be; by default groups can stand without being verified.
 
         Returns
         -------
@@ -230,9 +206,7 @@ class Associator:
             for pick in given
             if pick.seed_id.station_id in self.network.index and span.contains(to_ns(pick.time))
         )
-        limits = thresholds(
-            self.network, self.travel_times, self.settings, usable, span.duration_s, stage
-        )
+        limits = thresholds(self.network, self.travel_times, self.settings, usable, span.duration_s)
         if reason := _hopeless(usable, limits, self.settings.min_stations):
             return Associated((), tuple(given), reason)
         groups = self._found(usable, span, limits)

@@ -152,20 +152,22 @@ class Locator:
             times[:, phase] = self.receivers(is_s, everyone).times_from(nodes)
         return nodes, np.array(half), times
 
-    def locate(self, picks: Sequence[Pick]) -> Origin | Rejected:
+    def locate(self, picks: Sequence[Pick], start: Floats | None = None) -> Origin | Rejected:
         """Find where and when, how surely, and what each pick says about it.
 
         Parameters
         ----------
         picks : sequence of Pick
             One event's picks; their order does not matter.
+        start : array, shape (3,), optional
+            Where to look, km in the network's frame; everywhere by default.
 
         Returns
         -------
         Origin or Rejected
             With the reason when there are too few usable picks.
         """
-        fit = self.fit(picks)
+        fit = self.fit(picks, start)
         if isinstance(fit, Rejected):
             return fit
         return self._origin(fit, *self._sampled(fit))

@@ -22,6 +22,7 @@ _INTERCEPT = -6.8
 _EVIDENCE = 0.296  # for each unit of evidence, within the limits
 _LOG_PICKS = 7.77  # for each factor e in the number of picks
 _LOG_STATIONS = -4.17  # and of their stations: P and S of one station are worth more than two P
+_FITTED_PER_HOUR = 60.0  # events where these were fitted, roughly
 _LEAST, _MOST = -20.0, 15.0
 
 
@@ -37,9 +38,18 @@ class Found(Protocol):
         """What it explains; at least one."""
 
 
-def probability(found: Found) -> float:
-    """Return the probability that an event is real."""
+def probability(found: Found, events_per_hour: float) -> float:
+    """Return the probability that an event is real.
+
+    Parameters
+    ----------
+    found : Found
+        The candidate.
+    events_per_hour : float
+        Events around it so far: in quiet times chance has as many tries, and fewer rivals.
+    """
     logit = _INTERCEPT + float(features(found) @ _SLOPES)
+    logit += min(math.log((1 + events_per_hour) / _FITTED_PER_HOUR), 0.0)
     return 1 / (1 + math.exp(-logit))
 
 

@@ -7,11 +7,9 @@
     picks ─▶ solve_tile ─▶ RawTile ┘
 """
 
-import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +42,6 @@ _MOST_FAILURES = 50  # piles in a row that are no event: then the rest is left t
 _CROWDED = 0.8  # picks of a station and phase within that; half of it still works
 _SEARCHED = 0.4  # so many at most for the thorough search
 _MISSED_SIGMAS = 2.5  # how close to its predicted time a missed pick must be
-
-
-type _Candidate = tuple[tuple[int, int, str], tuple[Pick, ...], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +160,13 @@ class Solver:
         if not search:
             return groups, ""
         found = self._associator.associate(verifier.free_picks(), span)
-        candidates = []
-        for group in found.groups:
-            x, y = self.network.frame.to_km(group.latitude, group.longitude)
-            place = np.array([float(x), float(y), group.depth_km])
-            candidates.append((group.rank, group.picks, place))
-        accepted, n_weak = self._accepted(candidates, verifier)
-        groups += accepted
+        n_weak = 0
+        for candidate in sorted(found.groups, key=lambda group: group.rank):
+            x, y = self.network.frame.to_km(candidate.latitude, candidate.longitude)
+            place = np.array([float(x), float(y), candidate.depth_km])
+            taken, group = self._judged(candidate.picks, place, verifier, len(groups), span)
+            n_weak += not taken
+            groups += [group] if group is not None else []
         if groups:
             return groups, ""
         if n_weak:
@@ -190,14 +185,10 @@ class Solver:
                 if score < _LEAST_SURPRISE:
                     break
                 picks, place = stack.members(cell)
-                verified = verifier.verify(picks, place)
-                if self._is_strong(verified):
-                    distant = verifier.distant_picks(verified)
-                    taken = distant or verified.picks
-                    verifier.use(taken)
+                taken, group = self._judged(picks, place, verifier, len(groups), span)
+                groups += [group] if group is not None else []
+                if taken:
                     stack.remove(taken)
-                    if not distant:
-                        groups.append(self._group(verified))
                     n_failed = 0
                 else:
                     stack.blank(cell)
@@ -206,53 +197,34 @@ class Solver:
                 return groups
             verifier.recount()
 
-    def _accepted(
-        self, candidates: list[_Candidate], verifier: Verifier
-    ) -> tuple[list[PickGroup], int]:
-        """Accept candidates from the strongest down; return them and how many remain too weak.
+    def _judged(
+        self,
+        picks: Sequence[Pick],
+        place: NDArray[np.float64],
+        verifier: Verifier,
+        n_events: int,
+        span: TimeSpan,
+    ) -> tuple[tuple[Pick, ...], PickGroup | None]:
+        """Weigh a candidate; return the picks it takes, none when weak, and its group, if local.
 
-        Each is weighed with the picks still free. Once strong events have taken theirs, chance
-        has fewer picks to work with, so weak ones are weighed again, as long as that helps.
+        What a plane wave from afar explains better takes its picks, but is no event here.
         """
-        accepted: list[PickGroup] = []
-        waiting = candidates
-        while True:
-            n_start = len(accepted)
-            heap: list[tuple[float, tuple[int, int, str], Verified]] = []
-            weak: list[_Candidate] = []
-            for rank, picks, place in waiting:
-                verified = verifier.verify(picks, place)
-                if self._is_strong(verified):
-                    heap.append((-verified.evidence, rank, verified))
-                elif verified is not None:
-                    weak.append((rank, picks, place))
-            heapq.heapify(heap)
-            used: set[Pick] = set()
-            while heap:
-                _, rank, verified = heapq.heappop(heap)
-                if used.isdisjoint(verified.picks):
-                    verifier.use(verified.picks)
-                    used.update(verified.picks)
-                    accepted.append(self._group(verified))
-                    continue
-                again = verifier.verify(verified.picks, verified.fit.point)
-                if self._is_strong(again):
-                    heapq.heappush(heap, (-again.evidence, rank, again))
-                elif again is not None:
-                    weak.append((rank, again.picks, again.fit.point))
-            if len(accepted) == n_start or not weak:
-                return accepted, len(weak)
-            verifier.recount()
-            waiting = weak
+        if not meets_minimum(picks, self.settings):
+            return (), None
+        verified = verifier.verify(picks, place)
+        if verified is None or not meets_minimum(verified.picks, self.settings):
+            return (), None
+        likely = probability(verified, n_events * 3600 / span.duration_s)
+        if likely <= self._least_probability:
+            return (), None
+        distant = verifier.distant_picks(verified)
+        if distant:
+            verifier.use(distant)
+            return distant, None
+        verifier.use(verified.picks)
+        return verified.picks, self._group(verified, likely)
 
-    def _is_strong(self, verified: Verified | None) -> TypeGuard[Verified]:
-        return (
-            verified is not None
-            and probability(verified) > self._least_probability
-            and meets_minimum(verified.picks, self.settings)
-        )
-
-    def _group(self, verified: Verified) -> PickGroup:
+    def _group(self, verified: Verified, likely: float) -> PickGroup:
         x, y, depth = (float(value) for value in verified.fit.point)
         latitude, longitude = self.network.frame.to_degrees(x, y)
         return PickGroup(
@@ -262,6 +234,7 @@ class Solver:
             depth_km=depth,
             picks=verified.picks,
             evidence=verified.evidence,
+            probability=likely,
         )
 
     def settle(
@@ -283,28 +256,38 @@ class Solver:
         origins: list[tuple[Origin, float]] = []
         rejected: list[tuple[PickGroup, Rejected]] = []
         for group in settled.groups:
-            origin = self.locate(group.picks)
+            origin = self.locate(group.picks, group)
             if isinstance(origin, Rejected):
                 rejected.append((group, origin))
                 continue
             missed = self.collect_missed(origin, free.get(group, ()))
             if missed:
-                more = self.locate((*(a.pick for a in origin.arrivals), *missed))
+                picks_now = (*(a.pick for a in origin.arrivals), *missed)
+                more = self.locate(picks_now, origin)
                 origin = more if isinstance(more, Origin) else origin
-            origins.append((origin, probability(group)))
+            origins.append((origin, group.probability))
         origins.sort(key=lambda pair: (pair[0].time, pair[0].latitude))
         return Solved(
             tuple(origin for origin, _ in origins), tuple(p for _, p in origins), tuple(rejected)
         )
 
-    def locate(self, picks: Sequence[Pick]) -> Origin | Rejected:
-        """Locate picks, and once more without those that do not belong."""
-        origin = self.locator.locate(picks)
+    def locate(
+        self, picks: Sequence[Pick], start: PickGroup | Origin | None = None
+    ) -> Origin | Rejected:
+        """Locate picks, and once more without those that do not belong.
+
+        The search is global, or starts where `start` is.
+        """
+        point = None
+        if start is not None:
+            x, y = self.network.frame.to_km(start.latitude, start.longitude)
+            point = np.array([float(x), float(y), start.depth_km])
+        origin = self.locator.locate(picks, point)
         if isinstance(origin, Rejected):
             return origin
         good = tuple(a.pick for a in origin.arrivals if a.weight >= _GROSS_WEIGHT)
         if len(good) < len(origin.arrivals) and meets_minimum(good, self.settings):
-            again = self.locator.locate(good)
+            again = self.locator.locate(good, point)
             origin = again if isinstance(again, Origin) else origin
         return origin
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from geomon.config import Association
 from geomon.events import Pick
 from geomon.locating.null import shifted_picks
-from geomon.locating.reality import features, probability
+from geomon.locating.reality import features
 from geomon.locating.solve import Solver
 from tests.benchmarks.events_synth import GENERATOR, KNOWN, Scenario, Scene, make_scene
 
@@ -54,7 +54,7 @@ def cases(scene: Scene) -> list[Case]:
                     answer.append(
                         Case(
                             features(group),
-                            probability(group),
+                            group.probability,
                             _is_real(group.picks, owners),
                         )
                     )

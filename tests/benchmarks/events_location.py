@@ -29,7 +29,7 @@ INSIDE = (_IN_LAYERS, _IN_FIELD, _LOCAL)
 OUTSIDE = tuple(
     replace(one, name=f"out {one.name}", outside=1.6, hours=2 * one.hours) for one in INSIDE
 )
-SEEDS = (31, 32, 33, 34, 35)
+SEEDS = (41, 42, 43, 44, 45)
 _JOINT = 1.51  # standard deviations of the two-dimensional ellipse that holds 68 %
 _OUTSIDE_GAP_DEG = 180.0
 

@@ -99,10 +99,11 @@ def test_more_evidence_and_more_picks_make_an_event_likelier() -> None:
     scene, solver = quiet(5)
     tile = solver.grid.tile_of(START_NS)
     group = max(solver.solve_tile(scene.picks, tile).groups, key=lambda g: len(g.picks))
-    assert probability(group) > 0.95
-    few = replace(group, picks=group.picks[:6])
-    assert probability(replace(few, evidence=-10.0)) < probability(replace(few, evidence=5.0))
-    assert 0 <= probability(replace(group, evidence=-100.0, picks=group.picks[:1])) < 0.05
+    assert probability(group, 10.0) > 0.95
+    few = replace(group, picks=group.picks[:6], evidence=5.0)
+    assert probability(replace(few, evidence=-10.0), 10.0) < probability(few, 10.0)
+    assert probability(few, 1.0) < probability(few, 30.0)
+    assert 0 <= probability(replace(group, evidence=-100.0, picks=group.picks[:1]), 1.0) < 0.05
 
 
 def test_every_origin_has_its_probability() -> None:
