@@ -103,6 +103,9 @@ def train(
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Batches; the recipe's by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="The recipe's by default.")] = None,
+    fold: Annotated[
+        int, typer.Option(min=0, max=1, help="Half of the labelled stations to learn from.")
+    ] = 0,
     tensorboard: Annotated[
         Path | None, typer.Option(help="Folder to log to, for TensorBoard.")
     ] = None,
@@ -114,7 +117,7 @@ def train(
     from geomon.training.fit import TrainingRecipe
     from geomon.training.fit import train as fit
 
-    recipe = TrainingRecipe()
+    recipe = TrainingRecipe(fold=fold)
     if steps is not None:
         recipe = replace(recipe, steps=steps)
     if seed is not None:

@@ -70,6 +70,9 @@ class TrainingRecipe:
         Rate of the optimiser (Adam); it falls to a fiftieth in the last third.
     n_events, n_noise : int
         Size of the pools of synthetic seismograms and noise windows.
+    fold : {0, 1}
+        Which half of the labelled stations to learn from; pickers of both halves together can be
+        scored on all stations.
     n_quiet : int
         Most real noise windows taken from each continuous recording.
     real_share : float
@@ -92,6 +95,7 @@ class TrainingRecipe:
     learning_rate: float = 1.5e-3
     n_events: int = 10_000
     n_noise: int = 2500
+    fold: int = 0
     n_quiet: int = 300
     real_share: float = 0.45
     kernel: int = 5
@@ -152,7 +156,7 @@ def gather(recipe: TrainingRecipe, real: Path | None, teacher: Picker | None) ->
     """
     parts: list[Material] = []
     if real is not None:
-        parts += [_labelled_part(real, name, teacher) for name in recipe.labelled]
+        parts += [_labelled_part(real, name, teacher, recipe.fold) for name in recipe.labelled]
     if real is not None and teacher is not None:
         rng = np.random.default_rng(recipe.seed + 1)
         parts += [_taught_part(real, name, teacher, recipe, rng) for name in recipe.continuous]
@@ -161,10 +165,10 @@ def gather(recipe: TrainingRecipe, real: Path | None, teacher: Picker | None) ->
     )
 
 
-def _labelled_part(real: Path, name: str, teacher: Picker | None) -> Material:
+def _labelled_part(real: Path, name: str, teacher: Picker | None, fold: int) -> Material:
     folder = _folder(real, name)
     windows = read_windows(folder)
-    train = [window for window in windows if is_training_station(window.station_id)]
+    train = [window for window in windows if is_training_station(window.station_id, fold)]
     stations = sorted({str(window.station_id) for window in train})
     item = DataItem(
         name=name,
@@ -176,7 +180,7 @@ def _labelled_part(real: Path, name: str, teacher: Picker | None) -> Material:
     return Material(
         recordings=tuple(labelled(window, teacher) for window in train),
         noise=tuple(noise_before(window) for window in train),
-        test_windows=tuple(w for w in windows if not is_training_station(w.station_id)),
+        test_windows=tuple(w for w in windows if not is_training_station(w.station_id, fold)),
         data=(item,),
     )
 

@@ -51,12 +51,13 @@ class LabelledWindow:
         return TimeSpan(self.segments[0].start_ns, self.segments[0].end_ns)
 
 
-def is_training_station(station_id: StationId) -> bool:
+def is_training_station(station_id: StationId, fold: int = 0) -> bool:
     """Say whether a station's labelled windows train (True) or only test (False) the picker.
 
-    Half of all stations, by the hash of their name, so that no station is on both sides.
+    Half of all stations, by the hash of their name, so that no station is on both sides; the
+    other half where `fold` is 1.
     """
-    return hashlib.sha256(str(station_id).encode()).digest()[0] % 2 == 0
+    return hashlib.sha256(str(station_id).encode()).digest()[0] % 2 == fold
 
 
 def read_windows(folder: Path) -> list[LabelledWindow]:

@@ -121,6 +121,7 @@ def test_stations_train_or_test_never_both(shared_data: Path) -> None:
     test_stations = {w.station_id for w in windows if not is_training_station(w.station_id)}
     assert len(windows) == 154
     assert not train_stations & test_stations
+    assert test_stations == {w.station_id for w in windows if is_training_station(w.station_id, 1)}
     assert min(len(train_stations), len(test_stations)) > 40
 
 
