@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from geomon.events import Pick
 
+LEAST_PROBABILITY = 0.5
+"""That an event was real, to be one."""
 _INTERCEPT = -6.8
 _EVIDENCE = 0.296  # for each unit of evidence, within the limits
 _LOG_PICKS = 7.77  # for each factor e in the number of picks

@@ -24,7 +24,7 @@ from geomon.locating.associate import (
 )
 from geomon.locating.locate import Locator, Rejected
 from geomon.locating.network import Network
-from geomon.locating.reality import probability
+from geomon.locating.reality import LEAST_PROBABILITY, probability
 from geomon.locating.stack import Nodes, Stack
 from geomon.locating.station_times import StationTimes
 from geomon.locating.tiles import RawTile, Settled, TileGrid, kept_groups, reconcile
@@ -36,7 +36,6 @@ from geomon.velocity import LayeredModel
 from geomon.velocity.grid import VelocityGrid
 
 _GROSS_WEIGHT = 0.1  # an arrival that counts less does not belong to the event
-_LEAST_PROBABILITY = 0.5  # that an event was real, to be one
 _LEAST_SURPRISE = 6.0  # of a pile of picks, to be worth a look
 _MOST_FAILURES = 50  # piles in a row that are no event: then the rest is left to the associator
 _CROWDED = 0.8  # picks of a station and phase within that; half of it still works
@@ -77,7 +76,7 @@ class Solver:
         settings: Association,
         station_times: StationTimes | None = None,
         *,
-        least_probability: float = _LEAST_PROBABILITY,
+        least_probability: float = LEAST_PROBABILITY,
     ) -> None:
         self.network = network
         self.travel_times = travel_times
@@ -331,8 +330,9 @@ class Solver:
         ]
         best: dict[Pick, tuple[float, tuple[int, int, str], PickGroup]] = {}
         for group in groups:
+            rank = group.rank
             for pick, residual in self.locator.residuals(group, free):
-                claim = (abs(residual), group.rank, group)
+                claim = (abs(residual), rank, group)
                 if pick not in best or claim[:2] < best[pick][:2]:
                     best[pick] = claim
         shares: dict[PickGroup, list[Pick]] = {}

@@ -17,7 +17,7 @@ from geomon.picking.importers import import_phasenet
 from geomon.services.run import run
 from geomon.services.score import Comparison, compare
 from geomon.services.workspace import workspace
-from tests.benchmarks import events_association, events_location
+from tests.benchmarks import events_association, events_location, events_real, events_truth
 from tests.benchmarks.report import Figure, at_least, at_most, main, versions
 from tests.science import hengill
 
@@ -30,18 +30,22 @@ _N_SHIFTS_QUICK = 3
 def measure(quick: bool) -> list[Figure]:
     """Measure association, location and events found at Hengill; `quick` takes smaller sizes."""
     return [
-        *events_association.figures(quick), *events_location.figures(quick), *_hengill(quick),
-    ]  # fmt: skip
+        *events_association.figures(quick),
+        *events_location.figures(quick),
+        *events_truth.figures(quick),
+        *_real(quick),
+    ]
 
 
-def _hengill(quick: bool) -> list[Figure]:
-    """Measure events found at Hengill; `quick` leaves out PhaseNet's weights."""
+def _real(quick: bool) -> list[Figure]:
+    """Measure on recordings, where there are any; `quick` leaves out PhaseNet's weights."""
     data = _SHARED / "data"
     if not data.is_dir():
         why = f"no recordings in {data}"
         return [_count("Hengill reference events found", None, 10, why)]
     n_shifts = _N_SHIFTS_QUICK if quick else _N_SHIFTS
-    figures = _figures(data, "default", "geomon's picker", at_least_found=10, n_shifts=n_shifts)
+    figures = events_real.figures(data)
+    figures += _figures(data, "default", "geomon's picker", at_least_found=10, n_shifts=n_shifts)
     if quick:
         why = "takes longer than --quick allows"
         return [*figures, _count("Hengill reference events found, PhaseNet", None, 11, why)]
