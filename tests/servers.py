@@ -6,13 +6,9 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
-
-import httpx
 
 _BIN = Path(sys.executable).parent
 _INI = """
@@ -92,37 +88,21 @@ def _server(ini: Path, *options: str) -> "subprocess.Popen[str]":
 
 @contextmanager
 def s3_server(*buckets: str) -> Iterator[str]:
-    """Serve empty S3 buckets from this process's memory; yield the endpoint's URL.
+    """Serve empty S3 buckets from a process's memory; yield the endpoint's URL.
 
     Any credentials do. Writes are taken one at a time, as S3 itself decides conditional puts.
     """
-    from moto.server import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import WSGIRequestHandler, make_server
-
-    application = DomainDispatcherApplication(create_backend_app)
-    one_writer = threading.Lock()
-
-    def in_turn(environ: dict[str, Any], start_response: Any) -> Any:
-        if environ["REQUEST_METHOD"] in {"GET", "HEAD"}:
-            return application(environ, start_response)
-        with one_writer:
-            return application(environ, start_response)
-
-    class Quiet(WSGIRequestHandler):
-        def log(self, *_: object) -> None:
-            pass
-
-    server = make_server("127.0.0.1", 0, in_turn, threaded=True, request_handler=Quiet)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_port}"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.s3server", *buckets],
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
-        with httpx.Client(trust_env=False, timeout=30) as client:
-            client.post(f"{url}/moto-api/reset")
-            for bucket in buckets:
-                client.put(f"{url}/{bucket}").raise_for_status()
+        url = server.stdout.readline().strip() if server.stdout else ""
+        if not url:
+            raise RuntimeError("the S3 server did not start; its error is printed above")
         yield url
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        server.terminate()
+        server.communicate(timeout=60)
