@@ -10,6 +10,7 @@ from typing import Any
 
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.test import Client
 
 
 class _Quiet(WSGIRequestHandler):
@@ -37,8 +38,6 @@ def main(*buckets: str) -> None:
 
 
 def _make(application: Any, bucket: str) -> None:
-    from werkzeug.test import Client
-
     answer = Client(application).put(f"/{bucket}", base_url="http://127.0.0.1")
     if answer.status_code != 200:
         raise RuntimeError(f"bucket {bucket} was not made: {answer.text}")
