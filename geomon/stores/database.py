@@ -49,7 +49,7 @@ from geomon.times import to_ns
 
 logger = logging.getLogger(__name__)
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration; a database at this version is opened without looking further."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

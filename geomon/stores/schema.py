@@ -19,6 +19,9 @@ event_alias       names other agencies use
 ledger, gap       which spans were archived, picked and located, and which data are missing
 quality           how good each channel's record of each day is; the newest state only
 request           every question put to a source: what, when, and what came of it
+trained_picker    weights, card and data manifest of every picker retraining brought
+picker_decision   which picker is the champion since when, and why; the last row holds
+reviewed_window   spans of a stream in which a person marked everything there is
 clock             time of the last change, so that changes have one order
 """
 
@@ -30,6 +33,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -368,3 +372,41 @@ request = Table(
     _run(),
 )
 Index("ix_request_asked_ns", request.c.asked_ns)
+
+trained_picker = Table(
+    "trained_picker",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=False),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("card", Text, nullable=False),
+    Column("weights", LargeBinary, nullable=False),
+    Column("manifest", Text, nullable=False),
+    Column("added_ns", BigInteger, nullable=False),
+    _run(),
+)
+
+picker_decision = Table(
+    "picker_decision",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=False),
+    Column("outcome", String(16), nullable=False),
+    Column("champion", _Key, ForeignKey("trained_picker.id"), nullable=False),
+    Column("challenger", _Key, ForeignKey("trained_picker.id"), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", String(160), nullable=False),
+    Column("decided_ns", BigInteger, nullable=False),
+    Column("alpha", Double, nullable=False),
+    Column("report", Text, nullable=False),
+    _run(),
+)
+
+reviewed_window = Table(
+    "reviewed_window",
+    metadata,
+    Column("stream", _Key, ForeignKey("stream.id"), primary_key=True, autoincrement=False),
+    Column("start_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("end_ns", BigInteger, nullable=False),
+    Column("actor", String(160), nullable=False),
+    Column("reviewed_ns", BigInteger, nullable=False),
+    _run(),
+)
