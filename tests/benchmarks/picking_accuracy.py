@@ -72,6 +72,7 @@ def measure(picker: Picker, peers: Mapping[str, Picker]) -> list[Figure]:
     limits: dict[str, Limits] = {name: one.card.thresholds for name, one in everyone.items()}
     return [
         *_labelled(windows, labelled, limits),
+        *_folds(picker),
         *_extra(windows, labelled, limits),
         *_recalls("lqt_geothermal", streams, found, limits, {"P": 0.9, "S": 0.85}),
         *_recalls("coal_node", streams, found, limits, {}),
@@ -100,6 +101,44 @@ def _labelled(
             f"{len(windows)} windows, {HELD_OUT}",
         )  # fmt: skip
         figures += against(figure, {name: one.f1 for name, one in scores.items()})
+    return figures
+
+
+def _folds(picker: Picker) -> list[Figure]:
+    """Score all labelled windows, each by the picker that its station did not train."""
+    other = picking_data.other_fold()
+    if other is None:
+        needs = (
+            f"needs geomon model train {picking_data.OTHER_FOLD} --fold 1 --real "
+            f"{picking_data.DATA} --teacher {picking_data.WEIGHTS / 'phasenet' / 'model_95.ckpt'}"
+        )
+        return [Figure(figure="F1 by station folds", value=None, unit="", conditions=needs)]
+    windows: list[LabelledWindow] = []
+    picks: list[list[Pick]] = []
+    for fold, one in enumerate((picker, other)):
+        kept_out = picking_data.held_out(fold)
+        windows += kept_out
+        picks += pick_windows(one, kept_out, {})
+    full = [k for k, window in enumerate(windows) if len(window.segments) == 3]
+    about = (
+        f"half by the shipped picker, half by {other.card.label}, which learned from the other "
+        "half of the stations by the same recipe"
+    )
+    figures = []
+    for which, chosen in (("3 components", full), ("all windows", range(len(windows)))):
+        some = [windows[k] for k in chosen]
+        found = [picks[k] for k in chosen]
+        for (phase, tolerance), goal in F1_GOALS.items():
+            ours = interval(score_windows(some, found, phase, tolerance))
+            words, holds = nearly(ours.estimate, goal) if chosen is full else ("", None)
+            figures.append(
+                Figure(
+                    figure=f"station folds, {which}: {phase} F1 at {tolerance} s",
+                    value=ours.estimate, unit="", goal=words, holds=holds,
+                    conditions=f"95 % {ours.low:.3f} to {ours.high:.3f}; {len(some)} NCEDC "
+                    f"windows; {about}",
+                )
+            )  # fmt: skip
     return figures
 
 

@@ -1,7 +1,8 @@
 """Recordings, labels and published pickers that the picking benchmark measures with.
 
 Found in the folder ``shared`` beside the project, or where GEOMON_SHARED says; nothing of them is
-part of the project.
+part of the project. A picker that learned from the other half of the labelled stations is looked
+for among geomon's caches, or where GEOMON_OTHER_FOLD says.
 """
 
 import csv
@@ -11,8 +12,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from geomon.caches import cache_folder
 from geomon.events import Phase, Pick
-from geomon.picking.card import Picker
+from geomon.picking.card import CARD_FILE, Picker, load_picker
 from geomon.picking.importers import import_eqtransformer, import_gpd, import_phasenet
 from geomon.picking.infer import pick
 from geomon.times import NS_PER_S, TimeSpan, parse_time, to_ns
@@ -30,6 +32,7 @@ SHARED = Path(os.environ.get("GEOMON_SHARED", Path(__file__).parents[2].parent /
 DATA, WEIGHTS = SHARED / "data", SHARED / "weights"
 LABELLED = DATA / "phasenet_ncedc" / "dataset" / "waveform_train"
 HELD_OUT = "NCEDC, 3 components, stations kept out of training"
+OTHER_FOLD = Path(os.environ.get("GEOMON_OTHER_FOLD", cache_folder("fold-1")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +60,21 @@ def missing() -> str:
 
 
 @cache
-def held_out() -> tuple[LabelledWindow, ...]:
-    """Return the labelled windows of stations that no picker of ours was trained on."""
+def held_out(fold: int = 0) -> tuple[LabelledWindow, ...]:
+    """Return the labelled windows of stations that the picker of a fold was not trained on.
+
+    The shipped picker is that of fold 0.
+    """
     windows = read_windows(LABELLED)
-    return tuple(window for window in windows if not is_training_station(window.station_id))
+    return tuple(w for w in windows if not is_training_station(w.station_id, fold))
+
+
+def other_fold() -> Picker | None:
+    """Load the picker that was trained on the other half of the stations; None without one."""
+    if not (OTHER_FOLD / CARD_FILE).is_file():
+        return None
+    picker = load_picker(OTHER_FOLD)
+    return picker if picker.card.training.recipe.get("fold") == 1 else None
 
 
 @cache
