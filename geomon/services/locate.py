@@ -103,7 +103,8 @@ def _table_folder(config: Config) -> Path:
 
 
 @lru_cache(maxsize=4)
-def _solver(config: Config, stations: tuple[Station, ...]) -> Solver:
+def solver_of(config: Config, stations: tuple[Station, ...]) -> Solver:
+    """Return what locates events at these stations; its travel times are kept for the next."""
     return Solver.of(
         {station.station_id: station for station in stations},
         config.velocity.model(),
@@ -130,7 +131,7 @@ class _Locating:
                 f"{config.network.name}: no station is known at {span.start}: nothing to locate"
             )
             return
-        self.solver = _solver(config, self.stations)
+        self.solver = solver_of(config, self.stations)
         self.tiles = self.solver.grid.affected(affected_pieces(span))
         reach = TimeSpan(
             self.solver.grid.dependency_span(self.tiles[0]).start_ns,

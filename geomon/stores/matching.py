@@ -84,6 +84,13 @@ def sharing(new: Solution, known: Sequence[Solution]) -> list[int]:
     return [k for _, k, _ in _share_picks([new], known)]
 
 
+def is_mostly_of(new: Solution, known: Sequence[Solution]) -> bool:
+    """Tell whether at least half of the picks of a new solution belong to one known event."""
+    return any(
+        shared >= SHARED_FRACTION * len(new.picks) for _, _, shared in _share_picks([new], known)
+    )
+
+
 def _share_picks(
     new: Sequence[Solution], known: Sequence[Solution]
 ) -> Iterator[tuple[int, int, int]]:

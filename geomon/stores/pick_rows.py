@@ -197,6 +197,31 @@ def find_or_add(write: Write, picks: Sequence[Pick], *, as_current: bool) -> lis
     return [found[content] for content in contents]
 
 
+def add_current(write: Write, picks: Sequence[Pick]) -> None:
+    """Make picks current that are not: new ones, and those that were taken out before."""
+    for pick in picks:
+        if _current_row(write, pick) is None:
+            _insert(write, [_row(write, pick, pick_values(pick))], write.stamp_ns(), None)
+
+
+def end_manual(write: Write, picks: Sequence[Pick]) -> None:
+    """Make manual picks no longer current, but for those that a current event rests on."""
+    rows = [row for pick in picks if (row := _current_row(write, pick)) is not None]
+    names = users(write.connection, rows)
+    end_validity(write, [row for row, user in zip(rows, names, strict=True) if not user])
+
+
+def _current_row(write: Write, pick: Pick) -> int | None:
+    query = select(table.c.id).where(
+        table.c.stream == write.stream(stream_of(pick.seed_id)),
+        table.c.time_ns == to_ns(pick.time),
+        table.c.phase == pick.phase,
+        table.c.picker == write.picker(pick.picker),
+        table.c.valid_to.is_(None),
+    )
+    return write.connection.scalar(query)
+
+
 def picker_names(connection: Connection) -> dict[int, str]:
     """Return every picker's name, by row."""
     rows = connection.execute(select(picker_table.c.id, picker_table.c.name))

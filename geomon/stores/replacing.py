@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import batched
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, or_, select, update
 
 from geomon.events import Event
 from geomon.ids import StreamId
@@ -20,7 +20,7 @@ from geomon.stores.event_rows import (
     new_event_ids,
     revise,
 )
-from geomon.stores.matching import Solution, match, sharing
+from geomon.stores.matching import Solution, is_mostly_of, match, sharing
 from geomon.stores.pick_rows import BATCH, stream_of
 from geomon.stores.queries import OWN
 from geomon.stores.reviewing import find_held
@@ -49,7 +49,14 @@ def replace_events(write: Write, span: TimeSpan, events: Sequence[Event]) -> Eve
     known = _solutions(write.connection, span, held)
     wanted = [_solution(content, event) for content, event in new]
     pairs = match(wanted, known)
-    created = [index for index in range(len(new)) if index not in pairs]
+    settled = [
+        known[k] for k, one in enumerate(held) if one.review_state in ("reviewed", "confirmed")
+    ]
+    created = [
+        index
+        for index in range(len(new))
+        if index not in pairs and not is_mostly_of(wanted[index], settled)
+    ]
     stands = [held[k] for k in pairs.values() if held[k].review_state != "automatic"]
     updated = [
         (new[n], held[k]) for n, k in sorted(pairs.items()) if held[k].review_state == "automatic"
@@ -89,13 +96,16 @@ def replace_events(write: Write, span: TimeSpan, events: Sequence[Event]) -> Eve
 
 
 def _held_near(connection: Connection, span: TimeSpan) -> list[Held]:
-    """Return the current revisions of own events owned by the tile or found close to its edges."""
+    """Return the current revisions of own events owned by the tile or found close to its edges.
+
+    Also of those that a person merged into others: what is found again of them stays there.
+    """
     wide = span.padded(_EDGE_S)
     event = schema.event
     return find_held(
         connection,
         event.c.catalog == OWN,
-        event.c.merged_into.is_(None),
+        or_(event.c.merged_into.is_(None), schema.event_revision.c.review_state != "automatic"),
         event.c.owner_ns >= wide.start_ns,
         event.c.owner_ns < wide.end_ns,
     )
