@@ -167,6 +167,7 @@ def _change(name: str, change: Change) -> list[Figure]:
         ("median swing of P probability", change.median_swing, 0.01, ""),
         ("95th percentile of the swing", change.p95_swing, 0.1, ""),
         ("true picks lost", float(change.n_lost), 0, f"of {change.n_picks}"),
+        ("true picks gone, not only fallen below the threshold", float(change.n_gone), 0, ""),
     )
     figures = []
     for what, value, goal, unit in values:

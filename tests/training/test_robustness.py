@@ -100,7 +100,9 @@ def test_changes_follow_true_picks(window: LabelledWindow) -> None:
     assert change.median_swing == pytest.approx(0.2)
     assert change.moved_s == pytest.approx(0.1)
     lost = changes([window], [before], [window], [[at(30.1, 0.2)]], {"P": 0.3})
-    assert lost.n_lost == 1
+    assert (lost.n_lost, lost.n_gone) == (1, 0)
+    gone = changes([window], [before], [window], [[at(60.0, 0.9)]], {"P": 0.3})
+    assert (gone.n_lost, gone.n_gone) == (1, 1)
 
 
 @pytest.mark.parametrize("kind", ARTEFACTS)

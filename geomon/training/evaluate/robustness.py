@@ -23,8 +23,9 @@ class Change:
     ----------
     median_swing, p95_swing : float
         Median and 95th percentile of how much the probability of P picks changed.
-    n_picks, n_lost : int
-        Picks above the threshold before, P and S, and those of them without one after.
+    n_picks, n_lost, n_gone : int
+        Picks above the threshold before, P and S; those of them without one after, most often
+        because their probability moved across the threshold; and those without any peak after.
     moved_s : float
         95th percentile of how far the others moved.
     """
@@ -33,6 +34,7 @@ class Change:
     p95_swing: float
     n_picks: int
     n_lost: int
+    n_gone: int
     moved_s: float
 
 
@@ -77,7 +79,7 @@ def changes(
         What made a pick count before, and makes it lost after.
     """
     swings, moves = [], []
-    n_picks = n_lost = 0
+    n_picks = n_lost = n_gone = 0
     for window, picks, other, others in zip(windows, before, changed, after, strict=True):
         for phase, limit in thresholds.items():
             new = [one for one in others if one.phase == phase]
@@ -92,6 +94,7 @@ def changes(
                 best = near[np.argmax(chances[near])] if near.size else None
                 probability = 0.0 if best is None else float(chances[best])
                 n_picks += 1
+                n_gone += best is None
                 if phase == "P":
                     swings.append(abs(probability - one.probability))
                 if best is None or probability <= limit:
@@ -103,7 +106,12 @@ def changes(
         return float(np.percentile(values, share)) if values else float("nan")
 
     return Change(
-        percentile(swings, 50), percentile(swings, 95), n_picks, n_lost, percentile(moves, 95)
+        median_swing=percentile(swings, 50),
+        p95_swing=percentile(swings, 95),
+        n_picks=n_picks,
+        n_lost=n_lost,
+        n_gone=n_gone,
+        moved_s=percentile(moves, 95),
     )
 
 
