@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from geomon.api import fdsn, fdsn_dataselect, fdsn_event, fdsn_station
 from geomon.api.fdsn import RequestProblem, Service
+from geomon.api.live import Pulse, live_api
 from geomon.api.pages import json_api
 from geomon.api.watch import Watch
 from geomon.config import Config
@@ -53,7 +54,7 @@ def create_app(config: Config) -> FastAPI:
     from importlib.metadata import version
 
     space = workspace(config)
-    watch = Watch(space)
+    watch, pulse = Watch(space), Pulse(space)
     app = FastAPI(
         title=f"geomon: {config.network.name}",
         version=version("geomon"),
@@ -64,12 +65,14 @@ def create_app(config: Config) -> FastAPI:
     app.include_router(fdsn_event.event_service(space))
     app.include_router(fdsn_station.station_service(space))
     app.include_router(fdsn_dataselect.dataselect_service(space))
+    app.include_router(live_api(pulse))
     app.include_router(json_api(space, watch))
 
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     def page() -> FileResponse:
         return FileResponse(_STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
+    app.state.end_streams = pulse.stop
     app.mount("/static", _Files(directory=_STATIC), name="static")
     app.add_exception_handler(Exception, _failed)
     app.add_exception_handler(GeomonError, _failed)

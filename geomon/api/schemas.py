@@ -79,6 +79,19 @@ class EventCollection(_Answer):
     features: list[EventFeature]
 
 
+class EventNews(_Answer):
+    """What became of one event."""
+
+    event_id: str
+    what: Literal["created", "updated", "withdrawn"]
+    """withdrawn: it leaves the list; not found again, merged, or rejected by a person."""
+    revision: int
+    merged_into: str | None
+    """The event that took its place."""
+    summary: EventFeature
+    """What is held about it now, as `/api/events` tells it."""
+
+
 class StationProperties(_Answer):
     """One station, and how much of the span asked for its archive holds."""
 
@@ -248,11 +261,20 @@ class EventDetail(_Answer):
 
 
 class TracePick(_Answer):
-    """A pick on a trace; the residual is null for one that belongs to no event."""
+    """A pick on a trace; the residual is null for one that does not belong to the event shown."""
 
+    channel: str
+    """NET.STA.LOC.CHA it was read on."""
     phase: Phase
     time: datetime
     residual_s: float | None
+    probability: float | None
+    uncertainty_s: float | None
+    polarity: str
+    evaluation_mode: EvaluationMode
+    picker: str
+    event_id: str
+    """The event that rests on it; empty for none."""
 
 
 class TracePiece(_Answer):

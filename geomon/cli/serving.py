@@ -27,10 +27,9 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
 ) -> None:
     """Serve FDSN web services and the web page."""
-    import uvicorn
-
     from geomon.api.app import create_app
+    from geomon.api.server import Server
 
     application = create_app(load(config))
     print(f"http://{host}:{port}/", file=sys.stderr)
-    uvicorn.run(application, host=host, port=port, log_level="warning")
+    Server(application, host, port).run()

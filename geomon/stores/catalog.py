@@ -12,6 +12,7 @@ from geomon.errors import DataError, StoreError
 from geomon.events import EvaluationMode, Event, Phase, Pick, ReviewState
 from geomon.ids import StationId, StreamId
 from geomon.stores import importing, pick_rows, queries, replacing, reviewing, schema
+from geomon.stores.changes import EventChange, changes
 from geomon.stores.comparing import EventDifference, differences
 from geomon.stores.database import Database, Run, stream_ids
 from geomon.stores.event_rows import load_events
@@ -445,10 +446,23 @@ class Catalog:
         held = self._read(lambda connection: connection.scalars(select(column).distinct()).all())
         return [OWN, *sorted(set(held) - {OWN})]
 
+    def clock_ns(self) -> int:
+        """Return the instant of the last change of anything: it never goes back."""
+        return self._read(lambda connection: connection.scalar(select(schema.clock.c.last_ns))) or 0
+
     def version(self) -> str:
         """Return a text that changes with every change of the catalogue, and with nothing else."""
-        last_ns = self._read(lambda connection: connection.scalar(select(schema.clock.c.last_ns)))
-        return f"{last_ns or 0:x}"
+        return f"{self.clock_ns():x}"
+
+    def changes(
+        self, since_ns: int, *, catalog: str | None = OWN, limit: int = 1000
+    ) -> list[EventChange] | None:
+        """Return the events changed after an instant of `clock_ns`, oldest change first.
+
+        An event that changed more than once is told once, as it is now; None when more than
+        `limit` events changed. Whoever asks again with the last instant told misses nothing.
+        """
+        return self._read(lambda c: changes(c, since_ns, catalog=catalog, limit=limit))
 
     def runs(self) -> list[Run]:
         """Return every run that changed something, oldest first."""

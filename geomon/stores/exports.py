@@ -69,22 +69,23 @@ def to_geojson(events: EventList | Sequence[Event]) -> bytes:
     The third coordinate is the height in metres above sea level, negative for most earthquakes,
     as the standard wants it; `depth_km` is among the properties.
     """
-    features = []
-    for summary in summaries_of(events):
-        values = dict(zip(EVENT_COLUMNS, map(_plain, summary), strict=True))
-        place = [values.pop("longitude"), values.pop("latitude")]
-        if summary.depth_km is not None:
-            place.append(round(-1000 * summary.depth_km, 1))
-        features.append(
-            {
-                "type": "Feature",
-                "id": values["event_id"],
-                "geometry": {"type": "Point", "coordinates": place},
-                "properties": values,
-            }
-        )
+    features = [feature(summary) for summary in summaries_of(events)]
     collection = {"type": "FeatureCollection", "features": features}
     return json.dumps(collection, allow_nan=False, ensure_ascii=False).encode()
+
+
+def feature(summary: EventSummary) -> dict[str, Any]:
+    """Return one event as a GeoJSON feature."""
+    values = dict(zip(EVENT_COLUMNS, map(_plain, summary), strict=True))
+    place = [values.pop("longitude"), values.pop("latitude")]
+    if summary.depth_km is not None:
+        place.append(round(-1000 * summary.depth_km, 1))
+    return {
+        "type": "Feature",
+        "id": values["event_id"],
+        "geometry": {"type": "Point", "coordinates": place},
+        "properties": values,
+    }
 
 
 def to_parquet(events: EventList | Sequence[Event]) -> bytes:

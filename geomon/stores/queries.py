@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import batched
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 
 from geomon.errors import DataError
 from geomon.stores.eventlist import EventSummary
@@ -26,6 +27,8 @@ _MAX_CELLS = 400
 """Boxes of more one-degree cells than this are looked up by time or magnitude instead."""
 _FEW = 20_000
 """So few rows are all looked at; of more, the first ones in the order asked for are enough."""
+
+_BATCH = 500
 
 
 def as_ns(time: Time) -> int:
@@ -143,14 +146,7 @@ def find(connection: Connection, query: EventQuery) -> list[tuple[int, EventSumm
             if query.limit is None:
                 page = page.limit(2**62)  # SQLite knows no OFFSET without LIMIT
     keys = page.subquery()
-    statement = (
-        select(*_SUMMARY)
-        .join(keys, keys.c.id == revision.c.id)
-        .join(event, event.c.id == revision.c.event)
-        .join(origin, origin.c.id == revision.c.origin)
-        .outerjoin(magnitude, magnitude.c.id == revision.c.magnitude)
-        .order_by(*_order(query, None))
-    )
+    statement = _said().join(keys, keys.c.id == revision.c.id).order_by(*_order(query, None))
     found = [(row[0], _summary(row)) for row in connection.execute(statement).all()]
     if query.circle is None:
         return found
@@ -158,6 +154,24 @@ def find(connection: Connection, query: EventQuery) -> list[tuple[int, EventSumm
     inside = [pair for pair in found if circle.contains(pair[1].latitude, pair[1].longitude)]
     end = None if query.limit is None else query.offset + query.limit
     return inside[query.offset : end]
+
+
+def summaries(connection: Connection, keys: Sequence[int]) -> dict[int, EventSummary]:
+    """Return what revisions say, by their rows."""
+    found: dict[int, EventSummary] = {}
+    for batch in batched(keys, _BATCH):
+        rows = connection.execute(_said().where(revision.c.id.in_(batch)))
+        found |= {row[0]: _summary(row) for row in rows}
+    return found
+
+
+def _said() -> Select[Any]:
+    return (
+        select(*_SUMMARY)
+        .join(event, event.c.id == revision.c.event)
+        .join(origin, origin.c.id == revision.c.origin)
+        .outerjoin(magnitude, magnitude.c.id == revision.c.magnitude)
+    )
 
 
 def count(connection: Connection, query: EventQuery) -> int:

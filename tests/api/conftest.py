@@ -7,10 +7,10 @@ from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
 from geomon.api.app import create_app
+from geomon.api.server import Server
 from geomon.config import Config
 from geomon.services.workspace import Workspace
 from tests.api.network import fill, make_config
@@ -31,7 +31,7 @@ def serving(app: FastAPI) -> Iterator[str]:
     """Serve an application on a free loopback port; yield its address."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
+    server = Server(app)
     is_up = threading.Event()
     start = server.startup
 
