@@ -56,6 +56,7 @@ class Recording:
 
     `samples` is float32 (n, 3), `valid` bool (n, 3); `index`, `column` (0 for P, 1 for S) and
     `height` (label in [0, 1]) describe the picks. `labelled` says whether analysts made them.
+    `weight` (n,) is how much each sample counts in the loss; 1 everywhere without.
     """
 
     samples: NDArray[np.float32]
@@ -64,6 +65,7 @@ class Recording:
     column: NDArray[np.int64]
     height: NDArray[np.float64]
     labelled: bool
+    weight: NDArray[np.float32] | None = None
 
 
 def _amplitude(samples: NDArray[np.float64], start: int, end: int) -> float:
@@ -277,6 +279,9 @@ class Sampler:
             valid = valid[np.minimum(np.arange(samples.shape[0]) * down // up, need - 1)]
         window = Window.of(samples[:LENGTH].copy())
         window.valid[:] = valid[:LENGTH]
+        if recording.weight is not None:
+            played = np.minimum(np.arange(LENGTH) * down // up, need - 1)
+            window.weight[:] = recording.weight[source][played]
         places = (recording.index - first) * up / down
         for k in np.flatnonzero((places > -50) & (places < LENGTH + 50)):
             window.label(places[k], int(recording.column[k]), float(recording.height[k]), _SIGMA)

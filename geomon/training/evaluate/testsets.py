@@ -5,12 +5,10 @@ format of SeisBench (Woollam et al. 2022, https://doi.org/10.1785/0220210324): `
 ``waveforms.hdf5``.
 """
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,13 +25,12 @@ from geomon.training.recordings import (
     read_streams,
     read_windows,
 )
+from geomon.training.seisbench import Trace, read_traces
 from geomon.waveforms import Segment
 
 _START_NS = parse_time("2000-01-01T00:00:00")  # true times do not matter
 _COUNTS = 1e9  # a m/s, for synthetic windows
 _SECONDS, _P_S = 90, 30  # of synthetic windows, as real ones often are
-_P_COLUMNS = ("p", "pg", "pn", "p1")
-_S_COLUMNS = ("s", "sg", "sn", "s1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,67 +136,21 @@ def read_seisbench(folder: Path) -> tuple[list[LabelledWindow], list[str]]:
     DataError
         If a file is missing or a trace is not as the metadata say.
     """
-    windows, events = [], []
-    try:
-        with (
-            (folder / "metadata.csv").open(encoding="utf-8", newline="") as table,
-            h5py.File(folder / "waveforms.hdf5") as file,
-        ):
-            form = {name: _text(file["data_format"][name][()]) for name in file["data_format"]}
-            for row in csv.DictReader(table):
-                p, s = _arrival(row, _P_COLUMNS), _arrival(row, _S_COLUMNS)
-                if not np.isnan([p, s]).all():
-                    windows.append(_seisbench_window(row, form, file["data"], p, s))
-                    events.append(row.get("source_id") or row["trace_name"])
-    except (OSError, KeyError, ValueError, IndexError) as error:
-        msg = f"{folder}: not a SeisBench data set ({error})"
-        raise DataError(msg) from error
-    return windows, events
+    found = list(read_traces(folder))
+    windows = [_window(trace) for trace in found]
+    return windows, [trace.source_id or trace.name for trace in found]
 
 
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _arrival(row: Mapping[str, str], names: Iterable[str]) -> float:
-    """Return the first arrival among some phases, in samples of the trace."""
-    by_name = {key.lower(): value for key, value in row.items() if value}
-    found = [by_name.get(f"trace_{name}_arrival_sample", "") for name in names]
-    return min((float(value) for value in found if value), default=float("nan"))
-
-
-def _seisbench_window(
-    row: Mapping[str, str],
-    form: Mapping[str, str],
-    data: Mapping[str, NDArray[np.float64]],
-    p_sample: float,
-    s_sample: float,
-) -> LabelledWindow:
-    # A trace is an array of its own, or "bucket$index,:channels,:samples" of a larger one.
-    name, _, place = row["trace_name"].partition("$")
-    samples = np.asarray(data[name])
-    if place:
-        numbers = [int(part.removeprefix(":")) for part in place.split(",")]
-        samples = samples[numbers[0], : numbers[1], : numbers[2]]
-    if form.get("dimension_order", "CW").endswith("C"):
-        samples = samples.T
-    order = row.get("trace_component_order") or form["component_order"]
-    rate = float(row.get("trace_sampling_rate_hz") or form["sampling_rate"])
-    stream = StreamId(
-        row.get("station_network_code") or "XX", row["station_code"], "",
-        (row.get("trace_channel") or "HH")[:2],
-    )  # fmt: skip
+def _window(trace: Trace) -> LabelledWindow:
+    stream, rate = trace.stream_id, trace.sampling_rate_hz
     segments = tuple(
-        Segment(stream.seed_id(letter), _START_NS, rate, np.ascontiguousarray(x, np.float64))
-        for letter, x in zip(order, samples, strict=True)
-        if np.isfinite(x).all() and x.any()
+        Segment(stream.seed_id(letter), _START_NS, rate, samples)
+        for letter, samples in trace.components()
     )
-    if not segments:
-        msg = f"trace {row['trace_name']}: no component has data"
-        raise ValueError(msg)
     return LabelledWindow(
-        row["trace_name"], stream.station_id, segments, p_sample * 100 / rate, s_sample * 100 / rate
-    )
+        trace.name, stream.station_id, segments,
+        trace.arrivals["P"] * 100 / rate, trace.arrivals["S"] * 100 / rate,
+    )  # fmt: skip
 
 
 def synthetic_set(count: int = 120, *, seed: int = 7) -> EvaluationSet:
