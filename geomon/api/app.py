@@ -16,6 +16,7 @@ from geomon.api import fdsn, fdsn_dataselect, fdsn_event, fdsn_station
 from geomon.api.fdsn import RequestProblem, Service
 from geomon.api.live import Pulse, live_api
 from geomon.api.pages import json_api
+from geomon.api.review import review_api
 from geomon.api.watch import Watch
 from geomon.config import Config
 from geomon.errors import DataError, GeomonError
@@ -67,6 +68,7 @@ def create_app(config: Config) -> FastAPI:
     app.include_router(fdsn_dataselect.dataselect_service(space))
     app.include_router(live_api(pulse))
     app.include_router(json_api(space, watch))
+    app.include_router(review_api(space))
 
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     def page() -> FileResponse:

@@ -12,7 +12,7 @@ from geomon.api.details import event_detail
 from geomon.api.fdsn import RequestProblem
 from geomon.api.fdsn_event import MAX_EVENTS
 from geomon.api.quality import noise, quality_rows
-from geomon.api.sections import channel_records, event_records
+from geomon.api.sections import channel_records, event_records, network_records
 from geomon.api.watch import Watch, share, timeline
 from geomon.events import Event
 from geomon.ids import SeedId
@@ -22,6 +22,7 @@ from geomon.stores.queries import OWN, EventQuery, Order
 from geomon.times import NS_PER_DAY, TimeSpan, parse_time
 
 MAX_COVERAGE_DAYS = 3660
+MAX_SECTION_S = 1800
 
 type Time = Annotated[str | None, Query(description="ISO 8601, UTC", max_length=40)]
 type Bins = Annotated[int, Query(ge=50, le=8000, description="Steps the span is divided into")]
@@ -101,10 +102,24 @@ def json_api(space: Workspace, watch: Watch) -> APIRouter:
         bins: Bins = 800,
         highpass_hz: Annotated[float, Query(ge=0, le=50)] = 1.0,
     ) -> schemas.Records:
-        """Return waveforms for plotting: of an event by distance, or of one channel in a span."""
+        """Return waveforms for plotting: of an event by distance, of one channel, or of all.
+
+        An event is named by its id; otherwise a span is, and a channel, without which every station
+        is shown.
+
+        Raises
+        ------
+        RequestProblem
+            With status 400 if neither is named, or the span is too long.
+        """
         if event_id is not None:
             found = _event(space, event_id)
             return event_records(space, watch.stations(), found, component, bins, highpass_hz)
+        if channel is None and start is not None and end is not None:
+            span = _span(start, end, watch)
+            if span.duration_s > MAX_SECTION_S:
+                raise RequestProblem(400, f"all stations are shown for {MAX_SECTION_S} s at most")
+            return network_records(space, watch.stations(), span, component, bins, highpass_hz)
         seed_id, span = _channel_span(channel, start, end)
         return channel_records(space, watch.stations(), seed_id, span, bins, highpass_hz)
 
@@ -245,7 +260,7 @@ def _channel_span(
         With status 400 if that is not said, or the span is too long.
     """
     if channel is None or start is None or end is None:
-        raise RequestProblem(400, "give event_id, or channel, start and end")
+        raise RequestProblem(400, "give event_id, or start and end, with a channel or without")
     span = TimeSpan.parse(start, end)
     if span.end_ns - span.start_ns > 2 * NS_PER_DAY:
         raise RequestProblem(400, "a span of one channel may be two days long at most")

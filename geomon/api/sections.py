@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from geomon.api import schemas
+from geomon.api.details import known
 from geomon.api.envelopes import envelopes, peak, rounded, warmed
-from geomon.events import Arrival, Event
+from geomon.events import Arrival, Event, Pick
 from geomon.ids import SeedId, StationId, StreamId
 from geomon.services.workspace import Workspace
 from geomon.stations import Stations
@@ -31,44 +32,115 @@ def event_records(
     so that a reader sees what was not picked. Restricted channels are left out. Where a station
     has no such component, its vertical one is shown, or any.
     """
-    origin = event.preferred_origin
-    origin_ns = to_ns(origin.time)
+    origin_ns = to_ns(event.preferred_origin.time)
     span = _section_span(origin_ns, event.arrivals)
     arrivals: dict[StationId, list[Arrival]] = {}
     for arrival in event.arrivals:
         arrivals.setdefault(arrival.pick.seed_id.station_id, []).append(arrival)
     distances = _distances(stations, event, arrivals, origin_ns)
     sensors = _sensors(space, stations, arrivals, span)
-    shown = sorted((d, s) for s, d in distances.items() if s in sensors)[:MAX_TRACES]
+    shown = sorted((d, s) for s, d in distances.items() if s in sensors)
+    return _section(
+        space, stations, [(sensors[s], d) for d, s in shown], span, component, n_steps,
+        highpass_hz, event,
+    )  # fmt: skip
+
+
+def network_records(
+    space: Workspace,
+    stations: Stations,
+    span: TimeSpan,
+    component: str,
+    n_steps: int,
+    highpass_hz: float,
+) -> schemas.Records:
+    """Return every station in a span, the one picked first at the top, to look for what was missed.
+
+    Restricted channels are left out.
+    """
+    first: dict[StationId, int] = {}
+    for pick in space.catalog.picks(span):
+        first.setdefault(pick.seed_id.station_id, to_ns(pick.time))
+    sensors = _sensors(space, stations, {}, span)
+    shown = sorted(sensors, key=lambda s: (first.get(s, span.end_ns), s))
+    return _section(
+        space, stations, [(sensors[s], None) for s in shown], span, component, n_steps, highpass_hz
+    )
+
+
+def _section(
+    space: Workspace,
+    stations: Stations,
+    sensors: Sequence[tuple[StreamId, float | None]],
+    span: TimeSpan,
+    component: str,
+    n_steps: int,
+    highpass_hz: float,
+    event: Event | None = None,
+) -> schemas.Records:
+    """Draw one trace a sensor, with the picks of the event and all others of the station."""
     components: set[str] = set()
-    traces = []
-    for distance_km, station_id in shown:
-        held = space.archive.read_stream(sensors[station_id], warmed(span))
-        open_ids = _open(held.seed_ids, stations, origin_ns)
+    traces: list[schemas.Trace] = []
+    picks = _picks(space, span, event)
+    for stream, distance_km in sensors:
+        if len(traces) == MAX_TRACES:
+            break
+        held = space.archive.read_stream(stream, warmed(span))
+        open_ids = _open(held.seed_ids, stations, span.start_ns)
         components |= {seed_id.component for seed_id in open_ids}
         seed_id = _best(open_ids, component)
         if seed_id is None:
             continue
-        picks = [
-            schemas.TracePick(
-                phase=arrival.pick.phase,
-                time=arrival.pick.time,
-                residual_s=arrival.residual_s if math.isfinite(arrival.residual_s) else None,
-            )
-            for arrival in arrivals.get(station_id, ())
-        ]
+        found = picks.get(stream.station_id, [])
         traces.append(
-            _trace(seed_id, held.of(seed_id), span, n_steps, highpass_hz, distance_km, picks)
+            _trace(seed_id, held.of(seed_id), span, n_steps, highpass_hz, distance_km, found)
         )
     return schemas.Records(
-        event_id=event.event_id,
-        origin_time=origin.time,
+        event_id=None if event is None else event.event_id,
+        origin_time=None if event is None else event.preferred_origin.time,
         start=span.start,
         end=span.end,
         component=component,
         components=_named_once(components),
         highpass_hz=highpass_hz,
         traces=traces,
+    )
+
+
+def _picks(
+    space: Workspace, span: TimeSpan, event: Event | None = None
+) -> dict[StationId, list[schemas.TracePick]]:
+    """Return the picks of a span by station: those of the event, and others with their event."""
+    found: dict[StationId, list[schemas.TracePick]] = {}
+    own = {arrival.pick: arrival.residual_s for arrival in event.arrivals} if event else {}
+    shown = {
+        pick: event.event_id
+        for pick in own
+        if event is not None and span.contains(to_ns(pick.time))
+    }
+    others = space.catalog.picks(span)
+    for pick, event_id in zip(others, others.event_ids(), strict=True):
+        shown.setdefault(pick, event_id)
+    for pick, event_id in shown.items():
+        residual_s = own.get(pick)
+        found.setdefault(pick.seed_id.station_id, []).append(
+            _trace_pick(pick, event_id, residual_s)
+        )
+    return found
+
+
+def _trace_pick(pick: Pick, event_id: str, residual_s: float | None) -> schemas.TracePick:
+    return schemas.TracePick(
+        channel=str(pick.seed_id),
+        phase=pick.phase,
+        time=pick.time,
+        residual_s=None if residual_s is None else known(residual_s),
+        probability=known(pick.probability),
+        uncertainty_s=known(pick.uncertainty_s),
+        polarity=pick.polarity,
+        evaluation_mode=pick.evaluation_mode,
+        picker=pick.picker,
+        event_id=event_id,
     )
 
 
@@ -85,9 +157,10 @@ def channel_records(
     if seed_id.stream_id in space.archive.streams():
         held = space.archive.read_stream(seed_id.stream_id, warmed(span))
     open_ids = _open(held.seed_ids, stations, span.start_ns)
+    found = space.catalog.picks(span, stream_id=seed_id.stream_id)
     picks = [
-        schemas.TracePick(phase=pick.phase, time=pick.time, residual_s=None)
-        for pick in space.catalog.picks(span, stream_id=seed_id.stream_id)
+        _trace_pick(pick, event_id, None)
+        for pick, event_id in zip(found, found.event_ids(), strict=True)
     ]
     segments = held.of(seed_id) if seed_id in open_ids else ()
     return schemas.Records(

@@ -1,0 +1,177 @@
+"""What an analyst does over HTTP: propose, save, judge, merge, split, and take back."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from geomon.api.app import create_app
+from geomon.services.workspace import Workspace
+from tests.api.conftest import serving
+from tests.api.network import fill, make_config
+
+ANNA = {"actor": "anna", "reason": "checked"}
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return fill(make_config(tmp_path_factory.mktemp("reviewed")))
+
+
+@pytest.fixture(scope="module")
+def client(space: Workspace) -> Iterator[httpx.Client]:
+    with (
+        serving(create_app(space.config)) as address,
+        httpx.Client(base_url=address, timeout=120) as client,
+    ):
+        yield client
+
+
+def event_ids(client: httpx.Client) -> list[str]:
+    answer = client.get("/api/events", params={"order_by": "time"}).json()
+    return [feature["id"] for feature in answer["features"]]
+
+
+def picks_of(client: httpx.Client, event_id: str) -> list[dict[str, object]]:
+    arrivals = client.get(f"/api/events/{event_id}").json()["arrivals"]
+    return [
+        {
+            "channel": f"{a['network']}.{a['station']}.{a['location']}.{a['channel']}",
+            "phase": a["phase"],
+            "time": a["time"],
+        }
+        for a in arrivals
+    ]
+
+
+def post(client: httpx.Client, path: str, **asked: object) -> dict[str, object]:
+    answer = client.post(f"/api/review/{path}", json=asked)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, object] = answer.json()
+    return found
+
+
+def test_a_solution_is_proposed_then_saved_then_undone(client: httpx.Client):
+    event_id = event_ids(client)[0]
+    before = client.get(f"/api/events/{event_id}").json()
+    picks = picks_of(client, event_id)
+    moved, *others = picks
+    time = str(moved["time"]).replace("Z", "+00:00")
+    moved = {**moved, "time": time[:-7] + "1" + time[-6:]}
+    proposal = post(client, "solve", event_id=event_id, picks=[moved, *others[:-1]])
+    assert proposal["before"]["revision"] == 1
+    after = proposal["after"]
+    assert len(after["arrivals"]) == len(picks) - 1
+    assert [a["evaluation_mode"] for a in after["arrivals"]].count("manual") == 1
+    assert client.get(f"/api/events/{event_id}").json() == before
+    saved = post(
+        client, f"events/{event_id}/solution", revision=1, picks=[moved, *others[:-1]],
+        depth_km=5.0, **ANNA,
+    )  # fmt: skip
+    assert saved["properties"]["depth_km"] == 5.0
+    assert saved["properties"]["review_state"] == "reviewed"
+    assert "depth fixed" in saved["properties"]["method"]
+    refused = client.post(
+        f"/api/review/events/{event_id}/solution", json={"revision": 1, "picks": picks, **ANNA}
+    )
+    assert refused.status_code == 409
+    assert "revision 2" in refused.json()["detail"]
+    assert post(client, f"events/{event_id}/undo", **ANNA) == [event_id]
+    again = client.get(f"/api/events/{event_id}").json()
+    assert again["arrivals"] == before["arrivals"]
+    restored = post(client, f"events/{event_id}/restore", revision=3, to=2, **ANNA)
+    assert restored["properties"]["depth_km"] == 5.0
+    history = client.get(f"/api/review/events/{event_id}/history").json()
+    assert [row["reason"] for row in history] == ["checked", "checked", "checked", "found"]
+    assert {row["actor"] for row in history[:3]} == {"anna"}
+
+
+def test_too_few_picks_give_a_reason(client: httpx.Client):
+    event_id = event_ids(client)[1]
+    proposal = post(client, "solve", event_id=event_id, picks=picks_of(client, event_id)[:2])
+    assert proposal["after"] is None
+    assert "needs 4 at 3 stations" in proposal["reason"]
+    refused = client.post(
+        f"/api/review/events/{event_id}/solution",
+        json={"revision": 1, "picks": picks_of(client, event_id)[:2], **ANNA},
+    )
+    assert refused.status_code == 400
+    assert "cannot be located" in refused.json()["detail"]
+
+
+def test_events_are_judged_typed_and_commented(client: httpx.Client):
+    event_id = event_ids(client)[1]
+    path = f"events/{event_id}"
+    assert post(client, f"{path}/judgement", state="confirmed", **ANNA)["properties"][
+        "review_state"] == "confirmed"  # fmt: skip
+    typed = post(client, f"{path}/judgement", event_type="quarry blast", **ANNA)["properties"]
+    assert (typed["event_type"], typed["review_state"]) == ("quarry blast", "confirmed")
+    post(client, f"{path}/comment", actor="anna", reason="at noon, as every day")
+    n_before = len(event_ids(client))
+    post(client, f"{path}/judgement", state="rejected", **ANNA)
+    assert len(event_ids(client)) == n_before - 1
+    post(client, f"{path}/undo", actor="anna")
+    assert len(event_ids(client)) == n_before
+    for wrong in ({"state": "splendid"}, {"event_type": "earthquak"}, {"stat": "confirmed"}):
+        answer = client.post(f"/api/review/{path}/judgement", json={**wrong, **ANNA})
+        assert answer.status_code in {400, 422}
+    unsigned = client.post(f"/api/review/{path}/judgement", json={"state": "confirmed"})
+    assert unsigned.status_code == 400
+    assert "who you are" in unsigned.json()["detail"]
+    unknown = client.post("/api/review/events/none/judgement", json={"state": "confirmed", **ANNA})
+    assert unknown.status_code == 404
+
+
+def test_events_are_split_merged_and_made(client: httpx.Client):
+    event_id = event_ids(client)[2]
+    n_before = len(event_ids(client))
+    picks = picks_of(client, event_id)
+    stations = sorted({str(pick["channel"]).split(".")[1] for pick in picks})
+    leaving = [p for p in picks if str(p["channel"]).split(".")[1] in stations[:4]]
+    stays, leaves = post(client, f"events/{event_id}/split", revision=1, picks=leaving, **ANNA)
+    assert len(leaves["arrivals"]) == len(leaving)
+    assert len(stays["arrivals"]) == len(picks) - len(leaving)
+    assert len(event_ids(client)) == n_before + 1
+    merged = post(
+        client, f"events/{event_id}/merge", revision=2,
+        others=[{"event_id": leaves["id"], "revision": 1}], **ANNA,
+    )  # fmt: skip
+    assert len(merged["arrivals"]) == len(picks)
+    assert client.get(f"/api/events/{leaves['id']}").json()["id"] == event_id
+    shifted = [
+        {**pick, "time": str(pick["time"]).replace("T06:", "T07:"), "uncertainty_s": 0.03}
+        for pick in picks
+    ]
+    made = post(client, "events", picks=shifted, **ANNA)
+    assert made["properties"]["time"].startswith("2024-03-05T07:")
+    assert {a["picker"] for a in made["arrivals"]} == {"anna"}
+    assert post(client, f"events/{made['id']}/undo", **ANNA) == [made["id"]]
+    assert client.get(f"/api/events/{made['id']}").status_code == 404
+    actions = client.get("/api/review/actions").json()
+    assert actions[0]["event_ids"] == [made["id"]]
+    assert actions[0]["is_latest"]
+    assert not actions[1]["is_latest"]
+
+
+def test_predicted_times_and_free_picks_stand_beside_the_records(client: httpx.Client):
+    event_id = event_ids(client)[0]
+    predicted = client.get(f"/api/review/events/{event_id}/predicted").json()
+    assert len(predicted) == 16
+    start, end = "2024-03-05T06:00:00", "2024-03-05T06:03:00"
+    records = client.get("/api/waveforms", params={"start": start, "end": end}).json()
+    assert len(records["traces"]) == 8
+    picks = [pick for trace in records["traces"] for pick in trace["picks"]]
+    assert any(pick["event_id"] for pick in picks)
+    assert all(pick["channel"] for pick in picks)
+    too_long = client.get("/api/waveforms", params={"start": start, "end": "2024-03-05T09:00:00"})
+    assert too_long.status_code == 400
+
+
+def test_no_other_site_writes_through_a_browser(client: httpx.Client):
+    path = f"/api/review/events/{event_ids(client)[0]}/judgement"
+    asked = {"state": "rejected", **ANNA}
+    foreign = client.post(path, json=asked, headers={"Origin": "https://example.org"})
+    assert foreign.status_code == 403
+    rebound = client.post(path, json=asked, headers={"Host": "example.org"})
+    assert rebound.status_code == 403
+    assert client.get("/api/review/session").json()["event_types"]
