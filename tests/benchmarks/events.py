@@ -1,122 +1,75 @@
-"""How well picks become events, and how well events are placed: simulated networks, and Hengill.
+"""How well picks become events, how well those are placed and sized, and how true they are.
 
-Hengill's recordings are real, fetched from a loopback data centre, and never trained on.
+Simulated networks with known truth, events of others, and recordings where there are any.
 """
 
-import json
 import os
-import tempfile
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
-from geomon.config import Config
-from geomon.locating.null import shifted_picks
-from geomon.locating.solve import Solver
-from geomon.locating.tiles import RawTile
-from geomon.picking.card import save_picker
-from geomon.picking.importers import import_phasenet
-from geomon.services.run import run
-from geomon.services.score import Comparison, compare
-from geomon.services.workspace import workspace
-from tests.benchmarks import events_association, events_location, events_real, events_truth
-from tests.benchmarks.report import Figure, at_least, at_most, main, versions
-from tests.science import hengill
+from tests.benchmarks import (
+    events_association,
+    events_cuts,
+    events_hengill,
+    events_location,
+    events_magnitudes,
+    events_mechanisms,
+    events_real,
+    events_truth,
+    travel_times,
+)
+from tests.benchmarks.report import Figure, main
 
 _SHARED = Path(os.environ.get("GEOMON_SHARED", Path(__file__).parents[3] / "shared"))
-_CHECKPOINT = _SHARED / "weights" / "phasenet" / "model_95.ckpt"
-_N_SHIFTS = 12  # of five minutes: an hour of chance
-_N_SHIFTS_QUICK = 3
 
 
 def measure(quick: bool) -> list[Figure]:
-    """Measure association, location and events found at Hengill; `quick` takes smaller sizes."""
-    return [
-        *events_association.figures(quick),
-        *events_location.figures(quick),
-        *events_truth.figures(quick),
-        *_real(quick),
-    ]
+    """Measure association, location, magnitudes and truth; `quick` takes smaller sizes.
+
+    One part after the other, so that their times are their own; two at once when `quick`.
+    """
+    if not quick:
+        return [figure for name in PARTS for figure in _measured(name, False)]
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        # The longest first: both cores end at about the same time.
+        running = {name: pool.submit(_measured, name, True) for name in reversed(PARTS)}
+        return [figure for name in PARTS for figure in running[name].result()]
 
 
-def _real(quick: bool) -> list[Figure]:
-    """Measure on recordings, where there are any; `quick` leaves out PhaseNet's weights."""
+def _recordings(quick: bool) -> list[Figure]:
     data = _SHARED / "data"
     if not data.is_dir():
         why = f"no recordings in {data}"
-        return [_count("Hengill reference events found", None, 10, why)]
-    n_shifts = _N_SHIFTS_QUICK if quick else _N_SHIFTS
-    figures = events_real.figures(data)
-    figures += _figures(data, "default", "geomon's picker", at_least_found=10, n_shifts=n_shifts)
-    if quick:
-        why = "takes longer than --quick allows"
-        return [*figures, _count("Hengill reference events found, PhaseNet", None, 11, why)]
-    with tempfile.TemporaryDirectory() as folder:
-        save_picker(import_phasenet(_CHECKPOINT), Path(folder))
-        return [*figures, *_figures(data, folder, "PhaseNet", at_least_found=11)]
+        return [
+            Figure(figure=f"events in recordings of {name}", value=None, unit="", conditions=why)
+            for name in ("Hengill", "Italy 2016", "a geothermal field", "a coal mine", "Ridgecrest")
+        ]
+    return [*events_real.figures(data), *events_hengill.figures(_SHARED, quick)]
 
 
-def _figures(
-    data: Path, picker: str, label: str, *, at_least_found: int, n_shifts: int = _N_SHIFTS
-) -> list[Figure]:
-    reference = hengill.reference(data)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        hengill.served(data, Path(folder), picker) as config,
-    ):
-        run(config, hengill.SPAN)
-        catalog = workspace(config).catalog
-        events = list(catalog.events(hengill.SPAN.start_ns, hengill.SPAN.end_ns))
-        chance = _chance_events(config, n_shifts)
-    result = compare(reference, events, within_s=hengill.WITHIN_S, within_km=hengill.WITHIN_KM)
-    conditions = f"20 stations, 5 min, {label}; " + versions("tensorflow", "pyocto")
-    extra = json.dumps([f"{events[j].preferred_origin.time:%H:%M:%S}" for j in result.extra])
-    chance_goal, chance_holds = at_most(chance, 1)
-    return [
-        _count(
-            f"Hengill reference events found, {label}", len(result.pairs), at_least_found,
-            f"within 1 s and 3 km, extra events {extra}; {conditions}",
-        ),
-        _count(f"clusters seen, {label}", hengill.clusters_seen(events), 2, conditions),
-        Figure(
-            figure=f"events an hour from time-shifted picks, {label}", value=chance,
-            unit="1/h", goal=chance_goal, holds=chance_holds,
-            conditions=f"{n_shifts} shifts of 5 min; {conditions}",
-        ),
-        _doubled(result, label, conditions),
-    ]  # fmt: skip
+PARTS: dict[str, Callable[[bool], Sequence[Figure]]] = {
+    "magnitudes": events_magnitudes.measure,
+    "mechanisms": events_mechanisms.measure,
+    "probabilities": events_truth.figures,
+    "cuts and faults": events_cuts.figures,
+    "travel times": travel_times.measure,
+    "location": events_location.figures,
+    "association": events_association.figures,
+    "recordings": _recordings,
+}
 
 
-def _doubled(result: Comparison, label: str, conditions: str) -> Figure:
-    goal, holds = at_most(result.n_doubled, 0)
-    return Figure(
-        figure=f"events doubled, {label}", value=float(result.n_doubled), unit="",
-        goal=goal, holds=holds, conditions=conditions,
-    )  # fmt: skip
-
-
-def _chance_events(config: Config, n_shifts: int) -> float:
-    """Return how many events an hour the same picks make when each station's are shifted."""
-    space = workspace(config)
-    solver = Solver.of(
-        space.stations().at(hengill.SPAN.start_ns), config.velocity.model(),
-        region=config.network.region, settings=config.association,
-    )  # fmt: skip
-    picks = space.catalog.picks(hengill.SPAN)
-    n_events = 0
-    for seed in range(n_shifts):
-        shifted = shifted_picks(picks, seed)
-        for tile in solver.grid.tiles(hengill.SPAN):
-            before, after = (RawTile(one, ()) for one in solver.grid.neighbours(tile))
-            alone = solver.solve_tile(shifted, tile)
-            n_events += len(solver.settle(before, alone, after, shifted).origins)
-    return n_events / (n_shifts * hengill.SPAN.duration_s / 3600)
-
-
-def _count(name: str, value: int | None, goal: int, conditions: str) -> Figure:
-    words, holds = at_least(value, goal)
-    return Figure(
-        figure=name, value=None if value is None else float(value), unit="", goal=words,
-        holds=holds, conditions=conditions,
-    )  # fmt: skip
+def _measured(name: str, quick: bool) -> list[Figure]:
+    """Measure one part, and say on stderr when it begins and ends."""
+    started = time.monotonic()
+    print(f"{name} …", file=sys.stderr, flush=True)
+    figures = list(PARTS[name](quick))
+    print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    return figures
 
 
 if __name__ == "__main__":

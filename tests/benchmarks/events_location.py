@@ -32,6 +32,7 @@ OUTSIDE = tuple(
 SEEDS = (41, 42, 43, 44, 45)
 _JOINT = 1.51  # standard deviations of the two-dimensional ellipse that holds 68 %
 _OUTSIDE_GAP_DEG = 180.0
+_LEAST_TRUTHS = 500  # to judge a share by
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,8 @@ class Miss:
 
 
 def figures(quick: bool) -> list[Figure]:
-    """Measure; `quick` takes two seeds and shorter times."""
-    seeds = SEEDS[:2] if quick else SEEDS
+    """Measure; `quick` takes one seed and shorter times, too few events to judge shares by."""
+    seeds = SEEDS[:1] if quick else SEEDS
     share = 0.3 if quick else 1.0
     network = _misses([REGIONAL], seeds, share)
     inside = [miss for miss in network if miss.gap_deg < _OUTSIDE_GAP_DEG]
@@ -59,9 +60,10 @@ def figures(quick: bool) -> list[Figure]:
         f"1 %, path by path too, delays of 0.1 s, 3 % gross errors; seeds {seeds}; "
         f"generator {GENERATOR}; {versions('numpy')}"
     )
+    far = _at_most("epicentre error, 90 %", float(np.quantile(distance, 0.9)), 1.6, "km", said)
     answer = [
         _at_most("epicentre error, median", float(np.median(distance)), 0.8, "km", said),
-        _at_most("epicentre error, 90 %", float(np.quantile(distance, 0.9)), 1.6, "km", said),
+        replace(far, holds=None) if quick else far,
         Figure(
             figure="depth error, median", unit="km", conditions=said,
             value=float(np.median([miss.depth_km for miss in inside])),
@@ -107,7 +109,7 @@ def _coverage(
                 value=value,
                 unit="",
                 goal="0.60 to 0.76",
-                holds=0.60 <= value <= 0.76,
+                holds=0.60 <= value <= 0.76 if len(misses) >= _LEAST_TRUTHS else None,
                 conditions=(
                     f"{len(misses)} events ({each}) in perturbed layers and three-dimensional "
                     f"fields, Student-t picks of 3 degrees of freedom; seeds {tuple(seeds)}; "
