@@ -117,9 +117,32 @@ def difference(
     DataError
         If the scores are not about the same records.
     """
-    ours, theirs = (metric(name, sums) for sums in _resampled([one, two], groups, draws, seed))
+    values = draw_differences(one, two, name, groups=groups, draws=draws, seed=seed)
     first, second = (float(metric(name, score.counts.sum(axis=0))) for score in (one, two))
-    return _interval(first - second, ours - theirs)
+    return _interval(first - second, values)
+
+
+def draw_differences(
+    one: Score,
+    two: Score,
+    name: Metric,
+    *,
+    groups: Sequence[str] | None = None,
+    draws: int = _DRAWS,
+    seed: int = 0,
+) -> NDArray[np.float64]:
+    """Return by how much `one` is better than `two` in each draw of events; see `difference`.
+
+    Draws without anything to count are left out.
+
+    Raises
+    ------
+    DataError
+        If the scores are not about the same records.
+    """
+    ours, theirs = (metric(name, sums) for sums in _resampled([one, two], groups, draws, seed))
+    values = ours - theirs
+    return np.asarray(values[np.isfinite(values)])
 
 
 def rate_interval(count: int, amount: float) -> Interval:
