@@ -14,7 +14,8 @@
     │   ├── NotArchived (LookupError)
     │   ├── CorruptObject              a stored object fails its checksum
     │   ├── StoreConflict              retryable: another writer holds it, or it is locked
-    │   └── StoreUnavailable           retryable: a store behind a network does not answer
+    │   ├── StoreUnavailable           retryable: a store behind a network does not answer
+    │   └── StoreTimeout               a question took longer than it may
     └── PickerMismatch (ValueError)  a picker and its card, or a picker and the data, disagree
 
 Expected outcomes (no data, too few picks) are values, not errors. A message starts with the
@@ -80,6 +81,10 @@ class StoreUnavailable(StoreError):
     """A store behind a network does not answer properly; the same may work later."""
 
     retryable = True
+
+
+class StoreTimeout(StoreError):
+    """A question took longer than whoever asked allows; a narrower one may not."""
 
 
 class PickerMismatch(GeomonError, ValueError):

@@ -45,10 +45,11 @@ _XSD = {"time": "xs:dateTime", "float": "xs:double", "int": "xs:int", "bool": "x
 class RequestProblem(GeomonError):
     """A request that gets an error answer; `detail` is meant for the person who sent it."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.headers = dict(headers or {})
 
 
 class XmlResponse(Response):
@@ -141,7 +142,13 @@ def check_order(values: Mapping[str, Any], *pairs: tuple[str, str]) -> None:
             raise RequestProblem(400, f"{low} is larger than {high}")
 
 
-def error_response(request: Request, service: Service, status: int, detail: str) -> Response:
+def error_response(
+    request: Request,
+    service: Service,
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
     """Write an error as the specification lays it out."""
     base = str(request.base_url).rstrip("/")
     text = (
@@ -152,7 +159,7 @@ def error_response(request: Request, service: Service, status: int, detail: str)
         f"Request Submitted:\n{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}\n\n"
         f"Service version:\n{service.version}\n"
     )
-    return PlainTextResponse(text, status)
+    return PlainTextResponse(text, status, headers)
 
 
 def empty_response(request: Request, service: Service, values: Mapping[str, Any]) -> Response:
@@ -167,7 +174,7 @@ def answered(request: Request, service: Service, answer: Callable[[], Response])
     try:
         return answer()
     except RequestProblem as problem:
-        return error_response(request, service, problem.status, problem.detail)
+        return error_response(request, service, problem.status, problem.detail, problem.headers)
     except DataError as error:
         return error_response(request, service, 400, str(error))
 

@@ -49,10 +49,7 @@ class Watch:
 
     def stations(self) -> Stations:
         """Return the stations; none when nothing was ever ingested."""
-        try:
-            return self.space.stations()
-        except StationMetadataError:
-            return Stations(())
+        return self.space.public_stations()
 
     def data_span(self) -> TimeSpan | None:
         """Return the span from the first archived sample to the newest; None without any."""

@@ -12,7 +12,7 @@ from geomon.cli.configuration import config_app, doctor
 from geomon.cli.magnitude import magnitude_app
 from geomon.cli.models import model_app
 from geomon.cli.processing import coverage, demo, ingest, locate, pick, run, watch
-from geomon.cli.serving import serve, up
+from geomon.cli.serving import serve, up, users_app
 from geomon.cli.waveforms import archive_app, quality
 from geomon.errors import ConfigError, DataError, GeomonError
 
@@ -30,6 +30,7 @@ app.add_typer(picks_app, name="picks")
 app.add_typer(archive_app, name="archive")
 app.add_typer(magnitude_app, name="magnitude")
 app.add_typer(model_app, name="model")
+app.add_typer(users_app, name="users")
 app.add_typer(config_app, name="config")
 
 

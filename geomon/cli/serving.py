@@ -1,12 +1,20 @@
-"""Commands that start servers."""
+"""Commands that start servers, and say who may log in."""
 
 import sys
+from getpass import getpass
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from geomon.cli.common import DEFAULT_CONFIG, ConfigOption, load
 from geomon.config import find_config
+from geomon.errors import ConfigError, DataError
+
+users_app = typer.Typer(no_args_is_help=True, help="Who may log in to the web services.")
+
+UserArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user.")]
+_SHORTEST_PASSWORD = 8
 
 
 def up(
@@ -27,9 +35,77 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
 ) -> None:
     """Serve FDSN web services and the web page."""
+    from geomon.api.access import TOKEN_VARIABLE, Access, is_loopback
     from geomon.api.app import create_app
     from geomon.api.server import Server
 
-    application = create_app(load(config))
+    application = create_app(load(config), host=host)
+    access: Access = application.state.access
+    if not (is_loopback(host) or access.can_log_in):
+        note = f"no one can change events here: set server.writers, or {TOKEN_VARIABLE}"
+        print(f"geomon: {note}", file=sys.stderr)
     print(f"http://{host}:{port}/", file=sys.stderr)
     Server(application, host, port).run()
+
+
+@users_app.command("set")
+def set_user(name: UserArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Give a user a password, asked for on the terminal or read from stdin."""
+    from geomon.api.digest import password_hash
+
+    file = _users_file(config)
+    if not name or ":" in name or not name.isprintable():
+        msg = f"{name!r} is no user name: it may hold no colon"
+        raise DataError(msg)
+    password = getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    if len(password) < _SHORTEST_PASSWORD:
+        msg = f"{name}: a password has at least {_SHORTEST_PASSWORD} characters"
+        raise DataError(msg)
+    _write_users(file, {**_known_users(file), name: password_hash(name, password)})
+    print(f"{name}: may log in; server.writers and server.readers say what for", file=sys.stderr)
+
+
+@users_app.command("remove")
+def remove_user(name: UserArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Forget a user."""
+    file = _users_file(config)
+    users = _known_users(file)
+    if users.pop(name, None) is None:
+        msg = f"{name}: no such user"
+        raise DataError(msg)
+    _write_users(file, users)
+
+
+@users_app.command("list")
+def list_users(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """List the users and what they may do."""
+    settings = load(config).server
+    for name in sorted(_known_users(_users_file(config))):
+        rights = ["changes events"] if name in settings.writers else []
+        rights += [f"reads {pattern}" for pattern in settings.readers.get(name, ())]
+        print(f"{name:<16} {', '.join(rights)}".rstrip())
+
+
+def _users_file(config: str) -> Path:
+    file = load(config).server.users
+    if file is None:
+        msg = f"{config}: server.users names no file to keep users in"
+        raise ConfigError(msg)
+    return file
+
+
+def _known_users(file: Path) -> dict[str, str]:
+    from geomon.api.access import read_users
+
+    return read_users(file) if file.exists() else {}
+
+
+def _write_users(file: Path, users: dict[str, str]) -> None:
+    """Replace the file of users as a whole; no one else may read it."""
+    from geomon.api.digest import REALM
+
+    new = file.with_name(f"{file.name}.new")
+    new.touch(mode=0o600)
+    lines = (f"{name}:{REALM}:{known}\n" for name, known in sorted(users.items()))
+    new.write_text("".join(lines), encoding="utf-8")
+    new.replace(file)

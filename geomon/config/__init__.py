@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from geomon.config.magnitude import MagnitudeSettings, StationCorrection
 from geomon.config.section import Section
+from geomon.config.server import Server
 from geomon.config.sources import (
     FdsnSource,
     FilesSource,
@@ -49,6 +50,7 @@ __all__ = [
     "Region",
     "Schedule",
     "SeedLinkSource",
+    "Server",
     "SimulatedSource",
     "Source",
     "StationCorrection",
@@ -85,11 +87,17 @@ class Region(Section):
     """Northern edge, degrees north."""
     max_depth_km: Annotated[float, Field(gt=0, le=800)] = 30.0
     """Deepest hypocentre looked for, kilometres below sea level."""
+    min_depth_km: Annotated[float, Field(ge=-9, le=100)] | None = None
+    """Shallowest hypocentre looked for, negative above sea level; by default as high as the highest
+    station."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "Region":
         if self.north <= self.south:
             msg = f"north ({self.north}) must be larger than south ({self.south})"
+            raise ValueError(msg)
+        if self.min_depth_km is not None and self.min_depth_km >= self.max_depth_km:
+            msg = f"min_depth_km ({self.min_depth_km}) must be less than max_depth_km"
             raise ValueError(msg)
         return self
 
@@ -195,6 +203,13 @@ class Compute(Section):
     """Station-days fetched and written at once on this machine."""
     dask_scheduler: str | None = None
     """Address of a Dask scheduler, for example tcp://head:8786, to use instead of this machine."""
+    dask_picking: Annotated[str, Field(pattern=r"[A-Za-z]\w*")] | None = None
+    """What a Dask worker must offer to pick, for example GPU when some were started with
+    ``--resources GPU=1``; any worker picks by default."""
+    cost_per_hour: Annotated[float, Field(ge=0)] = 0.0
+    """What an hour of work costs, in any currency; a backfill's plan quotes it."""
+    cost_per_gb: Annotated[float, Field(ge=0)] = 0.0
+    """What a gigabyte fetched costs, in the same currency."""
 
 
 class Config(BaseSettings):
@@ -227,6 +242,8 @@ class Config(BaseSettings):
     """Who is told about a new event."""
     compute: Compute = Compute()
     """Where the work is done."""
+    server: Server = Server()
+    """The web services: who may read restricted data, who may change events."""
 
     @classmethod
     def settings_customise_sources(
@@ -353,6 +370,8 @@ def _resolved(config: Config, folder: Path) -> Config:
         changes["network"] = config.network.model_copy(
             update={"stations": under(config.network.stations)}
         )
+    if config.server.users is not None:
+        changes["server"] = config.server.model_copy(update={"users": under(config.server.users)})
     if isinstance(config.source, FilesSource):
         changes["source"] = config.source.model_copy(
             update={"paths": tuple(under(path) for path in config.source.paths)}

@@ -1,7 +1,7 @@
 """Everything one config opens: archive, catalogue, ledger, source and stations."""
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,6 +68,17 @@ class Workspace:
             raise StationMetadataError(msg)
         return _parsed(content, self.config.network.select)
 
+    def public_stations(self) -> Stations:
+        """Return the stations as they are shown to others: those the config restricts are marked.
+
+        None when nothing was ever ingested.
+        """
+        try:
+            told = self.stations()
+        except StationMetadataError:
+            return Stations(())
+        return _marked(told, self.config.server.restricted)
+
     def refreshed_stations(self, span: TimeSpan) -> Stations:
         """Ask the source for its stations and keep a copy beside the waveforms.
 
@@ -105,6 +116,18 @@ def _parsed(content: bytes, select: tuple[str, ...]) -> Stations:
     from geomon.sources.stationxml import read_stations
 
     return read_stations(content).selected(select)
+
+
+def _marked(stations: Stations, patterns: tuple[str, ...]) -> Stations:
+    if not patterns:
+        return stations
+    return Stations(
+        tuple(
+            replace(c, restricted=c.restricted or c.seed_id.station_id.matches(patterns))
+            for c in stations.channels
+        ),
+        stations.problems,
+    )
 
 
 @lru_cache(maxsize=16)

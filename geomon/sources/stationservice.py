@@ -148,7 +148,9 @@ class StationService:
                 return answer
             if answer.outcome == "data":
                 try:
-                    parts.append(read_stations(bytes(answer.body)))
+                    # What a centre shows to those it knows is open only where it says so.
+                    is_open = self._settings.auth == "none"
+                    parts.append(read_stations(bytes(answer.body), is_open=is_open))
                 except StationMetadataError as error:
                     answer = Answer("not_data", detail=f"{centre.host}: {error}", retry=True)
                 else:

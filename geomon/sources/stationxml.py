@@ -30,12 +30,13 @@ _NO_RESPONSE = "No response: "  # how a comment written by us begins
 _TO_RADIANS = {"LAPLACE (RADIANS/SECOND)": 1.0, "LAPLACE (HERTZ)": 2 * math.pi}
 
 
-def read_stations(source: Path | bytes) -> Stations:
+def read_stations(source: Path | bytes, *, is_open: bool = True) -> Stations:
     """Read a StationXML document or file.
 
     Poles and zeros of all analogue stages are put together, in rad/s; with the overall sensitivity
     they are a channel's response. A channel without usable response is kept, with the reason in
-    `response_problem`. Channels closed or partial to the public are marked `restricted`.
+    `response_problem`. Channels closed or partial to the public are marked `restricted`; `is_open`
+    says whether those of which nothing is said are open.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def read_stations(source: Path | bytes) -> Stations:
                 codes = (network.get("code"), station.get("code"))
                 label = f"{codes[0]}.{codes[1]}.{element.get('locationCode')}.{element.get('code')}"
                 try:
-                    channels.append(_channel(network, station, element))
+                    channels.append(_channel(network, station, element, is_open=is_open))
                 except DataError as error:
                     problems.append(f"{label}: left out: {error}")
     return Stations.of(channels, problems)
@@ -89,7 +90,7 @@ def _parse(content: bytes, name: str) -> Any:  # noqa: ANN401 - lxml's element h
     return root
 
 
-def _channel(network: Any, station: Any, element: Any) -> Channel:  # noqa: ANN401
+def _channel(network: Any, station: Any, element: Any, *, is_open: bool) -> Channel:  # noqa: ANN401
     try:
         seed_id = SeedId(
             network.get("code", "").strip(),
@@ -109,7 +110,8 @@ def _channel(network: Any, station: Any, element: Any) -> Channel:  # noqa: ANN4
     longitude = _coordinate(element, station, "Longitude", 180)
     elevation_m = _coordinate(element, station, "Elevation", 20_000)
     response, problem = _response(element)
-    status = [level.get("restrictedStatus", "open") for level in levels]
+    told = [level.get("restrictedStatus") for level in levels]
+    status = [word for word in told if word] or ["open" if is_open else "closed"]
     return Channel(
         seed_id=seed_id,
         epoch=TimeSpan(start_ns, end_ns),

@@ -42,9 +42,10 @@ from sqlalchemy.exc import (
     OperationalError,
 )
 
-from geomon.errors import ConfigError, StoreConflict, StoreError
+from geomon.errors import ConfigError, StoreConflict, StoreError, StoreTimeout
 from geomon.ids import StreamId
 from geomon.stores import schema
+from geomon.stores.patience import was_stopped, watched
 from geomon.times import to_ns
 
 logger = logging.getLogger(__name__)
@@ -266,15 +267,18 @@ class Database:
 
         Raises
         ------
+        StoreTimeout
+            If a statement takes longer than `patience.reads_within` allows.
         StoreError
             If the database fails.
         """
         try:
-            with self._connected() as connection, connection.begin():
+            with self._connected() as connection, connection.begin(), watched(connection):
                 yield connection
         except DBAPIError as error:
             msg = f"{self.name}: {_first_line(error)}"
-            raise StoreError(msg) from error
+            kind = StoreTimeout if was_stopped(error) else StoreError
+            raise kind(msg) from error
 
     def write[T](self, run: Run, work: Callable[[Write], T]) -> T:
         """Do `work` in one transaction as the only writer, again if another one was in the way.
