@@ -22,6 +22,7 @@ request           every question put to a source: what, when, and what came of i
 trained_picker    weights, card and data manifest of every picker retraining brought
 picker_decision   which picker is the champion since when, and why; the last row holds
 reviewed_window   spans of a stream in which a person marked everything there is
+pick_verdict      what people say of single picks; the newest of each holds
 clock             time of the last change, so that changes have one order
 """
 
@@ -408,5 +409,17 @@ reviewed_window = Table(
     Column("end_ns", BigInteger, nullable=False),
     Column("actor", String(160), nullable=False),
     Column("reviewed_ns", BigInteger, nullable=False),
+    _run(),
+)
+
+pick_verdict = Table(
+    "pick_verdict",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=False),
+    Column("pick", _Key, ForeignKey("pick.id"), nullable=False, index=True),
+    Column("verdict", String(16), nullable=False),
+    Column("actor", String(160), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("judged_ns", BigInteger, nullable=False),
     _run(),
 )
