@@ -9,6 +9,7 @@ import typer
 from geomon.cli.backfill import backfill_app
 from geomon.cli.catalog import catalog_app, picks_app
 from geomon.cli.configuration import config_app, doctor
+from geomon.cli.locating import corrections_app
 from geomon.cli.magnitude import magnitude_app
 from geomon.cli.models import model_app
 from geomon.cli.processing import coverage, demo, ingest, locate, pick, run, watch
@@ -29,6 +30,7 @@ app.add_typer(catalog_app, name="catalog")
 app.add_typer(picks_app, name="picks")
 app.add_typer(archive_app, name="archive")
 app.add_typer(magnitude_app, name="magnitude")
+app.add_typer(corrections_app, name="corrections")
 app.add_typer(model_app, name="model")
 app.add_typer(users_app, name="users")
 app.add_typer(config_app, name="config")

@@ -390,6 +390,12 @@ def _resolved(config: Config, folder: Path) -> Config:
             changes["velocity"] = found.model_copy(
                 update={"name": mean.name, "layers": mean.layers, "grid_version": grid.version}
             )
+    if config.velocity.station_corrections is not None:
+        named = {"station_corrections": under(config.velocity.station_corrections)}
+        velocity = changes.get("velocity", config.velocity).model_copy(update=named)
+        changes["velocity"] = velocity.model_copy(
+            update={"station_corrections_version": velocity.corrections().version}
+        )
     if "://" not in config.archive.url:
         changes["archive"] = Archive(url=str(under(config.archive.url)))
     prefix = "sqlite:///"

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from geomon.config.section import Section
 from geomon.errors import DataError
 from geomon.velocity import BUILT_IN, IASP91, LayeredModel
+from geomon.velocity.corrections import CorrectionHistory, read_corrections
 from geomon.velocity.files import read_model
 from geomon.velocity.grid import VelocityGrid, read_grid
 
@@ -46,6 +47,11 @@ class Velocity(Section):
     in its mean layers."""
     grid_version: str | None = None
     """Hash of the grid's speeds, filled in when the config is read."""
+    station_corrections: Path | None = None
+    """File of station corrections to associate and locate with; `geomon corrections estimate`
+    makes it."""
+    station_corrections_version: str | None = None
+    """Hash of the station corrections, filled in when the config is read."""
 
     @model_validator(mode="after")
     def _physical(self) -> "Velocity":
@@ -110,6 +116,22 @@ class Velocity(Section):
             msg = f"{self.grid}: has changed since the config was read; start again"
             raise DataError(msg)
         return model
+
+    def corrections(self) -> CorrectionHistory:
+        """Return the station corrections; empty where none are named.
+
+        Raises
+        ------
+        DataError
+            If their file cannot be read, or is not the one the config was read with.
+        """
+        if self.station_corrections is None:
+            return CorrectionHistory()
+        history = read_corrections(self.station_corrections)
+        if self.station_corrections_version not in {None, history.version}:
+            msg = f"{self.station_corrections}: has changed since the config was read; start again"
+            raise DataError(msg)
+        return history
 
     @classmethod
     def of(cls, model: LayeredModel) -> "Velocity":

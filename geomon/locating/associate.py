@@ -250,7 +250,10 @@ class Associator:
             {
                 "station": [str(pick.seed_id.station_id) for pick in picks],
                 "phase": [pick.phase for pick in picks],
-                "time": [(to_ns(pick.time) - span.start_ns) / NS_PER_S for pick in picks],
+                "time": [
+                    (to_ns(pick.time) - span.start_ns) / NS_PER_S - network.delay_of(pick)
+                    for pick in picks
+                ],
             }
         )
         stations = pd.DataFrame(

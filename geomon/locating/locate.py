@@ -26,7 +26,7 @@ from geomon.times import NS_PER_S, from_ns, to_ns
 
 type Floats = NDArray[np.float64]
 
-METHOD = "geomon Student-t 2"
+METHOD = "geomon Student-t 3"
 MIN_PICKS = 4
 _MODEL_FLOOR_S = 0.05  # what a layered model and a station's site leave unexplained, any distance
 _MODEL_SHARE = 0.015  # and what grows with the time travelled, different for every path
@@ -39,7 +39,9 @@ _P_LIKE_S = 0.7  # correlation of P with S where both are late
 _SCALE_SPREAD = 0.3  # of log(scale): how far the residuals may ask for other sigmas than assumed
 _USED_WEIGHT = 0.1  # picks below do not count as used
 _LEAST_WEIGHT = 0.003  # however wrong a pick is
-_MAX_STEPS, _MOST_FAILURES, _SETTLED_KM = 12, 3, 0.01  # of the descent
+_MAX_STEPS, _MOST_FAILURES = 12, 3  # of the descent
+_STEP_KM, _STEP_SHARE = 0.1, 0.1  # of derivatives: so far, or a share of the stations' spacing
+_SETTLED_STEPS = 0.1  # the descent ends with a move of so many such steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,10 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Data:
-    """The picks of one event as arrays, times relative to the first of them."""
+    """The picks of one event as arrays.
+
+    Times are relative to the first of them, less the station corrections.
+    """
 
     picks: tuple[Pick, ...]
     base_ns: int
@@ -264,7 +269,8 @@ class Locator:
         return _Data(
             picks=picks,
             base_ns=base_ns,
-            time_s=np.array([(to_ns(pick.time) - base_ns) / NS_PER_S for pick in picks]),
+            time_s=np.array([(to_ns(pick.time) - base_ns) / NS_PER_S for pick in picks])
+            - network.delay_s[is_s.astype(int), station],
             x_km=network.x_km[station],
             y_km=network.y_km[station],
             sigma_s=self.pick_sigma(picks),
@@ -288,6 +294,11 @@ class Locator:
     def _site_share(self) -> float:
         """How much stations differ, 1 in a network of some extent, less within one mine."""
         return min(self.network.spacing_km / _DIFFERENT_SITES_KM, 1.0)
+
+    @property
+    def _step_km(self) -> float:
+        """How far apart travel times are compared: rays bend within a mine's network."""
+        return min(_STEP_KM, _STEP_SHARE * self.network.spacing_km)
 
     def _sigma(self, data: _Data, point: Floats) -> Floats:
         """Return what each residual may be (s) for a source near `point`."""
@@ -335,7 +346,7 @@ class Locator:
             step = np.linalg.solve(normal, design.T @ (weight * off))
             tried = _inside(point + step[:3], box)
             moved = float(np.abs(tried - point).max())
-            if moved < _SETTLED_KM:
+            if moved < _SETTLED_STEPS * self._step_km:
                 break
             likelihood, origin = self._likelihood(data, sigma, tried[None])
             if likelihood[0] < best:
@@ -350,7 +361,7 @@ class Locator:
     def _design(self, data: _Data, point: Floats) -> tuple[Floats, Floats]:
         """Return derivatives of arrival times by place, origin time and shares; travel times."""
         box = self.network.search_box
-        step = 0.1 * np.eye(3)
+        step = self._step_km * np.eye(3)
         low, high = _inside(point - step, box), _inside(point + step, box)
         times = data.travel_times(np.concatenate([low, high, point[None]]))
         derivative = (times[3:6] - times[:3]).T / np.diagonal(high - low)
@@ -423,8 +434,8 @@ class Locator:
 
     def _origin(self, fit: Fit, posterior: Posterior, residuals: Residuals) -> Origin:
         data, sigma, network = fit.data, fit.sigma_s, self.network
-        mean, covariance = posterior.mean, posterior.covariance
-        unreduced = data.time_s - data.travel_times(mean[None])
+        point, covariance = posterior.centre, posterior.covariance
+        unreduced = data.time_s - data.travel_times(point[None])
         _, times = residuals.log_likelihood(unreduced)
         residual = unreduced[0] - times[0]
         pick_weight = weights(residual, sigma)
@@ -433,7 +444,7 @@ class Locator:
         rms = math.sqrt(float((precision * residual**2).sum() / precision.sum()))
         spread = posterior.times_s - posterior.weights @ posterior.times_s
         time_variance = float(posterior.weights @ spread**2) + residuals.time_variance
-        latitude, longitude = (float(v) for v in network.frame.to_degrees(mean[0], mean[1]))
+        latitude, longitude = (float(v) for v in network.frame.to_degrees(point[0], point[1]))
         major, minor, azimuth = posterior.ellipse()
         shallow, deep = posterior.depth_interval()
         stations = [network.stations[k] for k in data.station]
@@ -443,7 +454,7 @@ class Locator:
         any_used = used if used.any() else np.ones_like(used)
         gap = azimuthal_gap(bearing[any_used])
         nearest = float(distance[any_used].min())
-        depth = float(mean[2])
+        depth = float(point[2])
         arrivals = tuple(
             Arrival(pick, float(d), float(a), float(r), float(w))
             for pick, d, a, r, w in zip(

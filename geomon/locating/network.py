@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from geomon.config import Region
 from geomon.errors import StationMetadataError
+from geomon.events import Pick
 from geomon.ids import StationId
 from geomon.locating.travel_times import TravelTimes
 from geomon.stations import Station
 from geomon.velocity import LayeredModel
+from geomon.velocity.corrections import StationDelay
 
 if TYPE_CHECKING:
     from pyproj import Geod, Proj
@@ -133,6 +135,13 @@ def default_region(stations: Iterable[Station], max_depth_km: float = 30.0) -> R
     )
 
 
+def _least_depth_km(region: Region, elevation_m: Floats) -> float:
+    """Return the top of what is searched: ground as high as any station stands on."""
+    if region.min_depth_km is not None:
+        return region.min_depth_km
+    return min(-float(elevation_m.max()) / 1000, 0.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Network:
     """Stations in id order and the region, in one frame centred on the region.
@@ -148,7 +157,9 @@ class Network:
     x_km, y_km, elevation_m : array, shape (n_stations,)
         Where the stations stand.
     box : Box
-        The region, from the middle of the stations' elevations down.
+        The region, from the highest station (or the region's least depth) down.
+    delay_s : array, shape (2, n_stations)
+        How late P and S arrive at each station: the station corrections.
     """
 
     stations: tuple[Station, ...]
@@ -158,10 +169,18 @@ class Network:
     y_km: Floats
     elevation_m: Floats
     box: Box
+    delay_s: Floats
 
     @classmethod
-    def of(cls, stations: Mapping[StationId, Station], region: Region | None = None) -> "Network":
+    def of(
+        cls,
+        stations: Mapping[StationId, Station],
+        region: Region | None = None,
+        corrections: Iterable[StationDelay] = (),
+    ) -> "Network":
         """Lay out stations and region; by default the region follows from the stations.
+
+        Station corrections of stations that are not given are ignored.
 
         Raises
         ------
@@ -187,9 +206,22 @@ class Network:
         box = Box(
             (float(edge_x.min()), float(edge_x.max())),
             (float(edge_y.min()), float(edge_y.max())),
-            (min(-float(np.median(elevation)) / 1000, 0.0), area.max_depth_km),
+            (_least_depth_km(area, elevation), area.max_depth_km),
         )
-        return cls(ordered, area, frame, x, y, elevation, box)
+        bare = cls(ordered, area, frame, x, y, elevation, box, np.zeros((2, len(ordered))))
+        return bare.corrected(corrections)
+
+    def corrected(self, corrections: Iterable[StationDelay]) -> "Network":
+        """Return the network with these station corrections, and no others."""
+        delay = np.zeros_like(self.delay_s)
+        for one in corrections:
+            if one.station in self.index:
+                delay[int(one.phase == "S"), self.index[one.station]] = one.delay_s
+        return replace(self, delay_s=delay)
+
+    def delay_of(self, pick: Pick) -> float:
+        """Return the station correction of a pick of a known station (s)."""
+        return float(self.delay_s[int(pick.phase == "S"), self.index[pick.seed_id.station_id]])
 
     @cached_property
     def index(self) -> dict[StationId, int]:

@@ -33,6 +33,7 @@ from geomon.locating.verify import Verified, Verifier
 from geomon.stations import Station
 from geomon.times import TimeSpan, from_ns, to_ns
 from geomon.velocity import LayeredModel
+from geomon.velocity.corrections import StationDelay
 from geomon.velocity.grid import VelocityGrid
 
 _GROSS_WEIGHT = 0.1  # an arrival that counts less does not belong to the event
@@ -96,6 +97,7 @@ class Solver:
         grid: VelocityGrid | None = None,
         region: Region | None = None,
         settings: Association | None = None,
+        corrections: Iterable[StationDelay] = (),
         cache: Path | None = None,
     ) -> "Solver":
         """Set up from stations and a model.
@@ -112,10 +114,12 @@ class Solver:
             Where events are looked for; by default the stations' box grown by half its size.
         settings : Association, optional
             How picks are grouped.
+        corrections : iterable of StationDelay
+            Station corrections.
         cache : path, optional
             Folder that keeps travel times.
         """
-        network = Network.of(stations, region)
+        network = Network.of(stations, region, corrections)
         travel_times = network.travel_times(model, cache)
         station_times = None if grid is None else StationTimes.build(grid, network, cache=cache)
         return cls(network, travel_times, settings or Association(), station_times)

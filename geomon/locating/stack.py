@@ -114,7 +114,10 @@ class Stack:
         self._picks = sorted(picks)
         self._place = {pick: k for k, pick in enumerate(self._picks)}
         self._time = np.array(
-            [(to_ns(pick.time) - span.start_ns) / NS_PER_S for pick in self._picks]
+            [
+                (to_ns(pick.time) - span.start_ns) / NS_PER_S - network.delay_of(pick)
+                for pick in self._picks
+            ]
         )
         self._station = np.array(
             [network.index[pick.seed_id.station_id] for pick in self._picks], dtype=np.int64

@@ -82,7 +82,8 @@ class Verifier:
         for pick in sorted(picks):
             k = network.index.get(pick.seed_id.station_id)
             if k is not None:
-                slots[2 * k + (pick.phase == "S")].append((to_ns(pick.time), pick))
+                late_ns = round(network.delay_of(pick) * NS_PER_S)
+                slots[2 * k + (pick.phase == "S")].append((to_ns(pick.time) - late_ns, pick))
         self._picks = [[pick for _, pick in slot] for slot in slots]
         self._places = {
             pick: (number, place)

@@ -22,6 +22,7 @@ from geomon.services.reports import Progress, Report, distinct, no_progress
 from geomon.services.workspace import workspace
 from geomon.stations import Station, Stations
 from geomon.times import TimeSpan, day_span, to_ns
+from geomon.velocity.corrections import CorrectionHistory, StationDelay
 
 logger = logging.getLogger(__name__)
 
@@ -102,15 +103,30 @@ def _table_folder(config: Config) -> Path:
     return cache_folder("travel_times")
 
 
+def solver_of(config: Config, stations: tuple[Station, ...], time_ns: int) -> Solver:
+    """Return what locates events of some time at these stations; kept for the next.
+
+    The time tells which of the station corrections are valid.
+    """
+    return _solver(config, stations, _corrections(config).at(time_ns))
+
+
 @lru_cache(maxsize=4)
-def solver_of(config: Config, stations: tuple[Station, ...]) -> Solver:
-    """Return what locates events at these stations; its travel times are kept for the next."""
+def _corrections(config: Config) -> CorrectionHistory:
+    return config.velocity.corrections()
+
+
+@lru_cache(maxsize=4)
+def _solver(
+    config: Config, stations: tuple[Station, ...], corrections: tuple[StationDelay, ...]
+) -> Solver:
     return Solver.of(
         {station.station_id: station for station in stations},
         config.velocity.model(),
         grid=config.velocity.three_dimensional(),
         region=config.network.region,
         settings=config.association,
+        corrections=corrections,
         cache=_table_folder(config),
     )
 
@@ -131,11 +147,12 @@ class _Locating:
                 f"{config.network.name}: no station is known at {span.start}: nothing to locate"
             )
             return
-        self.solver = solver_of(config, self.stations)
-        self.tiles = self.solver.grid.affected(affected_pieces(span))
+        # Tiles are laid out by travel times alone: the same whatever the station corrections.
+        self.grid = solver_of(config, self.stations, span.start_ns).grid
+        self.tiles = self.grid.affected(affected_pieces(span))
         reach = TimeSpan(
-            self.solver.grid.dependency_span(self.tiles[0]).start_ns,
-            self.solver.grid.dependency_span(self.tiles[-1]).end_ns,
+            self.grid.dependency_span(self.tiles[0]).start_ns,
+            self.grid.dependency_span(self.tiles[-1]).end_ns,
         )
         self._streams = tuple(self.space.archive.streams())
         self._picks = sorted(self.space.catalog.picks(reach))
@@ -150,7 +167,8 @@ class _Locating:
     def bring_up_to_date(self, tile: TimeSpan, tally: _Tally) -> None:
         """Solve one tile if what it depends on changed, and put its events into the catalogue."""
         started = time.monotonic()
-        dependency = self.solver.grid.dependency_span(tile)
+        solver = self._solver(tile)
+        dependency = self.grid.dependency_span(tile)
         picks = self._picks_in(dependency)
         input_hash = self._input_hash(dependency, picks)
         ledger = self.space.coverage
@@ -158,13 +176,13 @@ class _Locating:
             "locate", "network", tile, version=self._version, input_hash=input_hash
         ):
             return
-        before, after = self.solver.grid.neighbours(tile)
+        before, after = self.grid.neighbours(tile)
         this = self._raw_tile(tile)
-        around = self._picks_in(self.solver.grid.input_span(tile))
-        solved = self.solver.settle(self._raw_tile(before), this, self._raw_tile(after), around)
+        around = self._picks_in(self.grid.input_span(tile))
+        solved = solver.settle(self._raw_tile(before), this, self._raw_tile(after), around)
         events = []
         for origin, likely in zip(solved.origins, solved.probabilities, strict=True):
-            measured = measure(self.config, self.solver, origin, self._streams, around)
+            measured = measure(self.config, solver, origin, self._streams, around)
             events.append(
                 Event(
                     origin,
@@ -210,10 +228,14 @@ class _Locating:
             for seed_id, reason in sorted(self.no_magnitude.items())
         ]
 
+    def _solver(self, tile: TimeSpan) -> Solver:
+        """Return what solves a tile: by the station corrections valid when it starts."""
+        return solver_of(self.config, self.stations, tile.start_ns)
+
     def _raw_tile(self, tile: TimeSpan) -> RawTile:
         if tile not in self._raw:
-            picks = self._picks_in(self.solver.grid.input_span(tile))
-            self._raw[tile] = self.solver.solve_tile(picks, tile)
+            picks = self._picks_in(self.grid.input_span(tile))
+            self._raw[tile] = self._solver(tile).solve_tile(picks, tile)
         return self._raw[tile]
 
     def _picks_in(self, span: TimeSpan) -> Sequence[Pick]:

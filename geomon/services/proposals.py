@@ -92,7 +92,7 @@ def propose(
     stations = space.stations().at(min(times))
     if not stations:
         return Proposal(None, "no station is known at that time")
-    solver = solver_of(config, tuple(sorted(stations.values())))
+    solver = solver_of(config, tuple(sorted(stations.values())), min(times))
     origin = _solved(solver, resolved, depth_km)
     if isinstance(origin, Rejected):
         return Proposal(None, origin.reason)
@@ -121,7 +121,8 @@ def predicted(config: Config, origin: Origin) -> dict[tuple[StationId, Phase], d
     stations = workspace(config).stations().at(to_ns(origin.time))
     if not stations:
         return {}
-    locator = solver_of(config, tuple(sorted(stations.values()))).locator
+    at_ns = to_ns(origin.time)
+    locator = solver_of(config, tuple(sorted(stations.values())), at_ns).locator
     network = locator.network
     x, y = network.frame.to_km(origin.latitude, origin.longitude)
     depth_km = origin.depth_km if np.isfinite(origin.depth_km) else network.box.depth_km[0]
@@ -131,7 +132,7 @@ def predicted(config: Config, origin: Origin) -> dict[tuple[StationId, Phase], d
     phases: tuple[Phase, Phase] = ("P", "S")
     for phase in phases:
         receivers = locator.receivers(np.full(everyone.size, phase == "S"), everyone)
-        times_s = receivers.times_from(point)[0]
+        times_s = receivers.times_from(point)[0] + network.delay_s[int(phase == "S")]
         for station, travel_s in zip(network.stations, times_s.tolist(), strict=True):
             if np.isfinite(travel_s):
                 found[station.station_id, phase] = origin.time + timedelta(seconds=travel_s)
