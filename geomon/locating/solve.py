@@ -22,6 +22,7 @@ from geomon.locating.associate import (
     PickGroup,
     meets_minimum,
 )
+from geomon.locating.duplicates import joined, parted
 from geomon.locating.locate import Locator, Rejected
 from geomon.locating.network import Network
 from geomon.locating.reality import LEAST_PROBABILITY, probability
@@ -259,20 +260,34 @@ class Solver:
         origins: list[tuple[Origin, float]] = []
         rejected: list[tuple[PickGroup, Rejected]] = []
         for group in settled.groups:
-            origin = self.locate(group.picks, group)
-            if isinstance(origin, Rejected):
-                rejected.append((group, origin))
+            located = self._located(group)
+            if isinstance(located, Rejected):
+                rejected.append((group, located))
                 continue
-            missed = self.collect_missed(origin, free.get(group, ()))
-            if missed:
+            for origin, spare in zip(located, (free.get(group, ()), ()), strict=False):
+                missed = self.collect_missed(origin, spare)
                 picks_now = (*(a.pick for a in origin.arrivals), *missed)
-                more = self.locate(picks_now, origin)
-                origin = more if isinstance(more, Origin) else origin
-            origins.append((origin, group.probability))
-        origins.sort(key=lambda pair: (pair[0].time, pair[0].latitude))
+                more = self.locate(picks_now, origin) if missed else origin
+                origins.append((more if isinstance(more, Origin) else origin, group.probability))
+        origins = self._distinct(origins)
         return Solved(
             tuple(origin for origin, _ in origins), tuple(p for _, p in origins), tuple(rejected)
         )
+
+    def _located(self, group: PickGroup) -> tuple[Origin, ...] | Rejected:
+        """Locate a group: one event, or two where its picks are those of two."""
+        first = self.locator.locate(group.picks, self._place(group))
+        if isinstance(first, Rejected):
+            return first
+        return parted(first, self.locator, self.settings) or (self._trimmed(first),)
+
+    def _distinct(self, origins: Sequence[tuple[Origin, float]]) -> list[tuple[Origin, float]]:
+        """Join origins that turned out to be one earthquake; return all in order of time."""
+        found = joined([origin for origin, _ in origins], self.locator)
+        gone = {member for one in found for member in one.members}
+        kept = [pair for k, pair in enumerate(origins) if k not in gone]
+        kept += [(one.origin, max(origins[member][1] for member in one.members)) for one in found]
+        return sorted(kept, key=lambda pair: (pair[0].time, pair[0].latitude))
 
     def locate(
         self, picks: Sequence[Pick], start: PickGroup | Origin | None = None
@@ -281,17 +296,19 @@ class Solver:
 
         The search is global, or starts where `start` is.
         """
-        point = None
-        if start is not None:
-            x, y = self.network.frame.to_km(start.latitude, start.longitude)
-            point = np.array([float(x), float(y), start.depth_km])
-        origin = self.locator.locate(picks, point)
-        if isinstance(origin, Rejected):
-            return origin
+        origin = self.locator.locate(picks, None if start is None else self._place(start))
+        return origin if isinstance(origin, Rejected) else self._trimmed(origin)
+
+    def _place(self, start: PickGroup | Origin) -> NDArray[np.float64]:
+        x, y = self.network.frame.to_km(start.latitude, start.longitude)
+        return np.array([float(x), float(y), start.depth_km])
+
+    def _trimmed(self, origin: Origin) -> Origin:
+        """Locate once more without the picks that do not belong."""
         good = tuple(a.pick for a in origin.arrivals if a.weight >= _GROSS_WEIGHT)
         if len(good) < len(origin.arrivals) and meets_minimum(good, self.settings):
-            again = self.locator.locate(good, point)
-            origin = again if isinstance(again, Origin) else origin
+            again = self.locator.locate(good, self._place(origin))
+            return again if isinstance(again, Origin) else origin
         return origin
 
     def collect_missed(self, origin: Origin, picks: Sequence[Pick]) -> tuple[Pick, ...]:
