@@ -12,7 +12,9 @@ from geomon.api.guard import Guard
 from geomon.api.live import Pulse, live_api
 from geomon.api.pages import json_api
 from geomon.api.problems import add_problem_answers
+from geomon.api.queue import queue_api
 from geomon.api.review import review_api
+from geomon.api.stationpage import station_api
 from geomon.api.watch import Watch
 from geomon.config import Config
 from geomon.services.workspace import workspace
@@ -55,7 +57,9 @@ def create_app(config: Config, *, host: str = "127.0.0.1") -> FastAPI:
     app.include_router(live_api(pulse))
     app.include_router(access_api(access))
     app.include_router(json_api(space, watch))
+    app.include_router(station_api(space, watch))
     app.include_router(review_api(space))
+    app.include_router(queue_api(space, watch))
 
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     @app.api_route("/coverage", methods=["GET", "HEAD"], include_in_schema=False)

@@ -85,12 +85,12 @@ def json_api(space: Workspace, watch: Watch) -> APIRouter:
     @router.get("/stations", response_model=schemas.StationCollection)
     def stations(start: Time = None, end: Time = None) -> schemas.StationCollection:
         """Return stations as GeoJSON, with their health in [start, end)."""
-        return _stations(watch, _span(start, end, watch))
+        return _stations(watch, span_asked(start, end, watch))
 
     @router.get("/coverage", response_model=schemas.Coverage)
     def coverage(start: Time = None, end: Time = None) -> schemas.Coverage:
         """Return how much of [start, end) was archived, picked and searched for events."""
-        return _coverage(watch, _span(start, end, watch))
+        return _coverage(watch, span_asked(start, end, watch))
 
     @router.get("/waveforms", response_model=schemas.Records)
     def waveforms(
@@ -116,7 +116,7 @@ def json_api(space: Workspace, watch: Watch) -> APIRouter:
             found = _event(space, event_id)
             return event_records(space, watch.stations(), found, component, bins, highpass_hz)
         if channel is None and start is not None and end is not None:
-            span = _span(start, end, watch)
+            span = span_asked(start, end, watch)
             if span.duration_s > MAX_SECTION_S:
                 raise RequestProblem(400, f"all stations are shown for {MAX_SECTION_S} s at most")
             return network_records(space, watch.stations(), span, component, bins, highpass_hz)
@@ -130,7 +130,7 @@ def json_api(space: Workspace, watch: Watch) -> APIRouter:
         stations: Annotated[str | None, Query(description="NET.STA,…", max_length=2000)] = None,
     ) -> schemas.Qualities:
         """Return how good the record of every channel and day that touches [start, end) is."""
-        return quality_rows(space, _span(start, end, watch), stations)
+        return quality_rows(space, span_asked(start, end, watch), stations)
 
     @router.get("/quality/psd", response_model=schemas.Noise)
     def quality_psd(
@@ -140,7 +140,7 @@ def json_api(space: Workspace, watch: Watch) -> APIRouter:
         end: Time = None,
     ) -> schemas.Noise:
         """Return the noise of one channel in [start, end), and the global noise models."""
-        return noise(space, stream, component, _span(start, end, watch))
+        return noise(space, stream, component, span_asked(start, end, watch))
 
     return router
 
@@ -271,7 +271,7 @@ def _time(text: str | None) -> int | None:
     return None if text is None else parse_time(text)
 
 
-def _span(start: str | None, end: str | None, watch: Watch) -> TimeSpan:
+def span_asked(start: str | None, end: str | None, watch: Watch) -> TimeSpan:
     """Return the span asked for, by default the last day of data.
 
     Raises

@@ -1,15 +1,15 @@
 """`/api/review/…`: what an analyst does on the page, through the same service as the commands."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from geomon.api import schemas
+from geomon.api.access import Access, Writer
 from geomon.api.details import event_detail, properties
 from geomon.api.fdsn import RequestProblem
 from geomon.errors import StoreError
@@ -38,36 +38,12 @@ type Depth = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Analyst:
-    """Who asks; the name is empty where nobody logs in."""
-
-    name: str = ""
-
-
-def analyst(request: Request) -> Analyst:
-    """Let only this machine write, and no page of another site through its browser.
-
-    Raises
-    ------
-    RequestProblem
-        With status 403 if the request comes from elsewhere.
-    """
-    host = request.client.host if request.client else ""
-    names = {"127.0.0.1", "::1", "localhost"}
-    origin = request.headers.get("origin")
-    is_own = origin is None or urlsplit(origin).netloc == request.headers.get("host")
-    if host not in names or request.url.hostname not in names or not is_own:
-        raise RequestProblem(403, "only this machine may review")
-    return Analyst()
-
-
 class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 class _Signed(_Asked):
-    """Who, unless the login says so, and why."""
+    """Why, and who: the name counts where nobody logs in, and for programs with the token."""
 
     actor: Annotated[str, Field(max_length=100)] = ""
     reason: Annotated[str, Field(max_length=2000)] = ""
@@ -190,14 +166,6 @@ class ActionRow(BaseModel):
     """Whether it can be undone: nothing it changed was changed since."""
 
 
-class Session(BaseModel):
-    """Who may review here, and the words to do it with."""
-
-    actor: str
-    """Name of who is logged in; empty where the analyst types one."""
-    event_types: list[str]
-
-
 class PredictedTime(BaseModel):
     """When a phase of the event should reach a station."""
 
@@ -211,18 +179,17 @@ def review_api(space: Workspace) -> APIRouter:
     """Return the routes of review."""
     router = APIRouter(prefix="/api/review", tags=["review"], responses=_PROBLEMS)
     config = space.config
-    who = Depends(analyst)
 
     def detail(event: Event) -> schemas.EventDetail:
         return event_detail(event, space.catalog.revisions(event.event_id))
 
-    @router.get("/session")
-    def session(by: Analyst = who) -> Session:
-        """Tell who may review: 401 or 403 when the reader may not."""
-        return Session(actor=by.name, event_types=list(review.EVENT_TYPES))
+    @router.get("/event_types")
+    def event_types() -> list[str]:
+        """Return what an event may be, in QuakeML's words."""
+        return list(review.EVENT_TYPES)
 
     @router.post("/solve")
-    def solve(asked: SolveIn, by: Analyst = who) -> Proposal:
+    def solve(asked: SolveIn, by: Writer) -> Proposal:
         """Solve an event from picks, or several from the picks of all, and change nothing."""
 
         def work() -> Proposal:
@@ -232,7 +199,7 @@ def review_api(space: Workspace) -> APIRouter:
             ]
             picks = [one.wanted() for one in asked.picks] if asked.picks else joint_picks(held)
             found = propose(
-                config, picks, actor=by.name or "analyst", event=held[0] if held else None,
+                config, picks, actor=by, event=held[0] if held else None,
                 depth_km=asked.depth_km, with_magnitude=asked.with_magnitude,
             )  # fmt: skip
             return Proposal(
@@ -244,95 +211,103 @@ def review_api(space: Workspace) -> APIRouter:
         return _answer(work)
 
     @router.post("/events")
-    def create(asked: CreateIn, by: Analyst = who) -> schemas.EventDetail:
+    def create(asked: CreateIn, by: Writer, request: Request) -> schemas.EventDetail:
         """Add an event that was missed."""
+        who = signer(request, by, asked.actor)
         picks = [one.wanted() for one in asked.picks]
         return _answer(
             lambda: detail(
                 review.create(
-                    config, picks, actor=_actor(by, asked), reason=asked.reason,
+                    config, picks, actor=who, reason=asked.reason,
                     depth_km=asked.depth_km, event_type=asked.event_type,
                 )
             )
         )  # fmt: skip
 
     @router.post("/events/{event_id}/solution")
-    def save(event_id: str, asked: SolutionIn, by: Analyst = who) -> schemas.EventDetail:
+    def save(event_id: str, asked: SolutionIn, by: Writer, request: Request) -> schemas.EventDetail:
         """Save the solution of an analyst's picks, fixed depth or not."""
+        who = signer(request, by, asked.actor)
         picks = [one.wanted() for one in asked.picks]
         return _answer(
             lambda: detail(
                 review.save(
-                    config, event_id, asked.revision, picks, actor=_actor(by, asked),
+                    config, event_id, asked.revision, picks, actor=who,
                     reason=asked.reason, depth_km=asked.depth_km, state=asked.state,
                 )
             )
         )  # fmt: skip
 
     @router.post("/events/{event_id}/judgement")
-    def judge(event_id: str, asked: JudgementIn, by: Analyst = who) -> schemas.EventDetail:
+    def judge(
+        event_id: str, asked: JudgementIn, by: Writer, request: Request
+    ) -> schemas.EventDetail:
         """Confirm or reject an event, or say of which type it is."""
+        who = signer(request, by, asked.actor)
         return _answer(
             lambda: detail(
                 review.judge(
-                    config, event_id, actor=_actor(by, asked), state=asked.state,
+                    config, event_id, actor=who, state=asked.state,
                     event_type=asked.event_type, reason=asked.reason,
                 )
             )
         )  # fmt: skip
 
     @router.post("/events/{event_id}/comment")
-    def comment(event_id: str, asked: _Signed, by: Analyst = who) -> schemas.EventDetail:
+    def comment(event_id: str, asked: _Signed, by: Writer, request: Request) -> schemas.EventDetail:
         """Add a remark to an event's history."""
+        who = signer(request, by, asked.actor)
         return _answer(
-            lambda: detail(
-                review.comment(config, event_id, actor=_actor(by, asked), reason=asked.reason)
-            )
+            lambda: detail(review.comment(config, event_id, actor=who, reason=asked.reason))
         )
 
     @router.post("/events/{event_id}/merge")
-    def merge(event_id: str, asked: MergeIn, by: Analyst = who) -> schemas.EventDetail:
+    def merge(event_id: str, asked: MergeIn, by: Writer, request: Request) -> schemas.EventDetail:
         """Let an event take over others."""
+        who = signer(request, by, asked.actor)
         others = [(one.event_id, one.revision) for one in asked.others]
         return _answer(
             lambda: detail(
                 review.merge(
-                    config, event_id, asked.revision, others, actor=_actor(by, asked),
+                    config, event_id, asked.revision, others, actor=who,
                     reason=asked.reason,
                 )
             )
         )  # fmt: skip
 
     @router.post("/events/{event_id}/split")
-    def split(event_id: str, asked: SplitIn, by: Analyst = who) -> list[schemas.EventDetail]:
+    def split(
+        event_id: str, asked: SplitIn, by: Writer, request: Request
+    ) -> list[schemas.EventDetail]:
         """Make a second event of some picks: the one that stays, and the new one."""
+        who = signer(request, by, asked.actor)
         picks = [one.wanted() for one in asked.picks]
         return _answer(
             lambda: [
                 detail(event)
                 for event in review.split(
-                    config, event_id, asked.revision, picks, actor=_actor(by, asked),
+                    config, event_id, asked.revision, picks, actor=who,
                     reason=asked.reason,
                 )
             ]
         )  # fmt: skip
 
     @router.post("/events/{event_id}/undo")
-    def undo(event_id: str, asked: _Signed, by: Analyst = who) -> list[str]:
+    def undo(event_id: str, asked: _Signed, by: Writer, request: Request) -> list[str]:
         """Take back the last thing an analyst did to an event; returns what changed."""
-        return _answer(
-            lambda: list(
-                review.undo(config, event_id, actor=_actor(by, asked), reason=asked.reason)
-            )
-        )
+        who = signer(request, by, asked.actor)
+        return _answer(lambda: list(review.undo(config, event_id, actor=who, reason=asked.reason)))
 
     @router.post("/events/{event_id}/restore")
-    def restore(event_id: str, asked: RestoreIn, by: Analyst = who) -> schemas.EventDetail:
+    def restore(
+        event_id: str, asked: RestoreIn, by: Writer, request: Request
+    ) -> schemas.EventDetail:
         """Say again what an earlier revision said."""
+        who = signer(request, by, asked.actor)
         return _answer(
             lambda: detail(
                 review.restore(
-                    config, event_id, asked.revision, asked.to, actor=_actor(by, asked),
+                    config, event_id, asked.revision, asked.to, actor=who,
                     reason=asked.reason,
                 )
             )
@@ -372,18 +347,11 @@ def review_api(space: Workspace) -> APIRouter:
     return router
 
 
-def _actor(by: Analyst, asked: _Signed) -> str:
-    """Return who signs: the login where there is one, else the name given.
-
-    Raises
-    ------
-    RequestProblem
-        With status 400 if nobody is named.
-    """
-    name = by.name or asked.actor.strip()
-    if not name:
-        raise RequestProblem(400, "actor: say who you are; the name is kept with every change")
-    return name
+def signer(request: Request, by: str, named: str) -> str:
+    """Return who signs: the one logged in; on a desk without logins the name given, if one is."""
+    access: Access = request.app.state.access
+    is_person = access.can_log_in and by != "token"
+    return by if is_person else named.strip() or by
 
 
 def _answer[T](work: Callable[[], T]) -> T:

@@ -86,7 +86,7 @@ def _section(
         if len(traces) == MAX_TRACES:
             break
         held = space.archive.read_stream(stream, warmed(span))
-        open_ids = _open(held.seed_ids, stations, span.start_ns)
+        open_ids = open_channels(held.seed_ids, stations, span.start_ns)
         components |= {seed_id.component for seed_id in open_ids}
         seed_id = _best(open_ids, component)
         if seed_id is None:
@@ -156,7 +156,7 @@ def channel_records(
     held = Waveforms(span, (), ())
     if seed_id.stream_id in space.archive.streams():
         held = space.archive.read_stream(seed_id.stream_id, warmed(span))
-    open_ids = _open(held.seed_ids, stations, span.start_ns)
+    open_ids = open_channels(held.seed_ids, stations, span.start_ns)
     found = space.catalog.picks(span, stream_id=seed_id.stream_id)
     picks = [
         _trace_pick(pick, event_id, None)
@@ -225,7 +225,7 @@ def _sensors(
     return chosen
 
 
-def _open(seed_ids: Iterable[SeedId], stations: Stations, at_ns: int) -> list[SeedId]:
+def open_channels(seed_ids: Iterable[SeedId], stations: Stations, at_ns: int) -> list[SeedId]:
     """Leave out the channels whose data must not be served openly."""
     found = []
     for seed_id in seed_ids:

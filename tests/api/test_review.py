@@ -1,5 +1,6 @@
 """What an analyst does over HTTP: propose, save, judge, merge, split, and take back."""
 
+import getpass
 from collections.abc import Iterator
 
 import httpx
@@ -22,7 +23,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def client(space: Workspace) -> Iterator[httpx.Client]:
     with (
         serving(create_app(space.config)) as address,
-        httpx.Client(base_url=address, timeout=120) as client,
+        httpx.Client(base_url=address, timeout=120, headers={"Origin": address}) as client,
     ):
         yield client
 
@@ -115,9 +116,11 @@ def test_events_are_judged_typed_and_commented(client: httpx.Client):
     for wrong in ({"state": "splendid"}, {"event_type": "earthquak"}, {"stat": "confirmed"}):
         answer = client.post(f"/api/review/{path}/judgement", json={**wrong, **ANNA})
         assert answer.status_code in {400, 422}
-    unsigned = client.post(f"/api/review/{path}/judgement", json={"state": "confirmed"})
-    assert unsigned.status_code == 400
-    assert "who you are" in unsigned.json()["detail"]
+    history = client.get(f"/api/review/{path}/history").json()
+    assert {row["actor"] for row in history} == {"anna", ""}
+    post(client, f"{path}/comment", reason="nobody logs in here")
+    history = client.get(f"/api/review/{path}/history").json()
+    assert history[0]["actor"] == getpass.getuser()
     unknown = client.post("/api/review/events/none/judgement", json={"state": "confirmed", **ANNA})
     assert unknown.status_code == 404
 
@@ -174,4 +177,20 @@ def test_no_other_site_writes_through_a_browser(client: httpx.Client):
     assert foreign.status_code == 403
     rebound = client.post(path, json=asked, headers={"Host": "example.org"})
     assert rebound.status_code == 403
-    assert client.get("/api/review/session").json()["event_types"]
+    assert "quarry blast" in client.get("/api/review/event_types").json()
+
+
+def test_the_queue_offers_what_is_least_sure(client: httpx.Client):
+    span = {"start": "2024-03-05T06:00:00", "end": "2024-03-05T06:12:00"}
+    queue = client.get("/api/review/queue", params={**span, "limit": 5}).json()
+    assert queue["thresholds"] == {"P": 0.5, "S": 0.5}
+    assert all(event["review_state"] == "automatic" for event in queue["events"])
+    first = queue["picks"][0]
+    asked = {key: first[key] for key in ("channel", "phase", "time", "picker")}
+    answer = client.post("/api/review/verdicts", json={**asked, "verdict": "wrong", **ANNA}).json()
+    assert (answer["verdict"], answer["actor"]) == ("wrong", "anna")
+    again = client.get("/api/review/queue", params={**span, "limit": 5}).json()
+    assert first not in again["picks"]
+    assert client.get("/api/review/verdicts", params=span).json() == [answer]
+    unknown = {**asked, "time": "2024-03-05T06:00:00.000001Z", "verdict": "wrong"}
+    assert client.post("/api/review/verdicts", json={**unknown, **ANNA}).status_code == 404
