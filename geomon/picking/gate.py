@@ -1,14 +1,16 @@
 """What no earthquake does: picks on tones, pulses, steps and dead stretches are not believed.
 
-Around each pick the samples are looked at in three views: the differences of neighbouring
-samples, which show what is fast; those of means of four; and these means themselves, which show
-what is slow. A pick is gated for one of these reasons:
+Around each pick the samples are looked at in two views: the differences of neighbouring samples,
+and what is left above 1.5 Hz, which is what most pickers see. A pick is gated for one of these
+reasons:
 
 * *flat*: hardly any sample after it differs from its neighbour;
-* *step*: all that the fast view shows is one jump, or a few that follow each other at once;
-* *tone*: nearly all that the fast view shows is one frequency, steady, growing or fading evenly;
-* *pulse*: nearly all that a view shows is one damped swing, as a sensor makes when it is
-  calibrated or knocked; all components move in step, and nothing else is new.
+* *step*: all that the differences show is one jump, or a few that follow each other at once;
+* *tone*: nearly all that the differences show is one frequency, steady, growing or fading evenly;
+* *pulse*: all that is new is one damped swing, as a sensor makes when it is calibrated or knocked,
+  and the filter's own ringing; all components move in step;
+* *clipped*: nearly all that is new is what the filter makes of corners, where the samples run into
+  the digitiser's limit and leave it again.
 
 What was there before the pick counts as noise and needs no explanation; a pick that does not
 stand out clearly is never gated. Waves are not so simple: even the first second of an earthquake
@@ -21,19 +23,23 @@ from functools import cache
 from typing import Literal
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from geomon.picking.card import PickerCard
 from geomon.picking.prepare import GRID, Prepared
+from geomon.processing.condition import highpass, runs
 
-Reason = Literal["flat", "step", "tone", "pulse"]
+Reason = Literal["flat", "step", "tone", "pulse", "clipped"]
 
-BEFORE, AFTER = 300, 200  # samples around a pick that are looked at
+BEFORE, AFTER = 400, 200  # samples around a pick that are looked at
 
 _RATE = float(GRID)
-_COARSE = 4  # samples whose mean is one sample of the slow views
+_CORNER_HZ, _ORDER = 1.5, 4  # of the filter of the second view
 _STARTS = (4, 20, 36)  # samples from the pick to where what follows it begins
 _NOISE_ENDS = (-20, -150)  # samples from the pick to where what was before it ends
-_STANDS_OUT = 10.0  # energy over the noise's from which on a pick can be judged
+_STANDS_OUT = 10.0  # energy of differences over the noise's from which on a pick can be judged
+_SHOWS = 8.0  # the same above 1.5 Hz, where most of the noise is gone
 _LEFT_OVER = 0.1  # share of the energy that may stay unexplained
 _RISE = 1.5  # energy over the noise's that is nothing new
 _IN_STEP = 0.985  # share of the energy along one line in the space of the components
@@ -43,16 +49,21 @@ _FLAT = 0.95  # share of samples equal to their neighbours
 _JUMP_REACH = 36  # samples from the pick within which a jump lies
 _JUMP_WIDTH = 3  # differences a jump is made of
 _JUMP_STANDS_OUT = 30.0  # energy over the noise's from which on it is one
+_CORNERS = slice(-50, 120)  # samples from the pick that corners must explain
+_PLATEAU = 5  # equal samples, the largest or smallest for a second either way, that are a limit
+_MOST_CORNERS = 10  # on one component: what is made of more is made of anything
 
 type _Floats = NDArray[np.floating]
 type _Bools = NDArray[np.bool_]
 
 
-def gated(prepared: Prepared, indices: Sequence[int]) -> list[Reason | None]:
+def gated(card: PickerCard, prepared: Prepared, indices: Sequence[int]) -> list[Reason | None]:
     """Say of each pick of a piece why it is not believed, or None.
 
     Parameters
     ----------
+    card : PickerCard
+        Of the picker: says how `prepared` was filtered.
     prepared : Prepared
         The piece's context.
     indices : sequence of int
@@ -60,18 +71,22 @@ def gated(prepared: Prepared, indices: Sequence[int]) -> list[Reason | None]:
 
     Returns
     -------
-    list of {'flat', 'step', 'tone', 'pulse'} or None
+    list of {'flat', 'step', 'tone', 'pulse', 'clipped'} or None
     """
     rows = np.asarray(indices, dtype=np.int64)[:, None] + np.arange(-BEFORE - 1, AFTER)
     samples = np.zeros((len(indices), len(prepared.channels), rows.shape[1]))
+    seen = np.zeros_like(samples)
     for slot, channel in enumerate(prepared.channels):
         if channel is not None:
             whole = prepared.valid[rows, slot].all(axis=1)
             samples[whole, slot] = channel.samples[rows[whole]]
-    return reasons(samples)
+            seen[whole, slot] = prepared.filtered[rows[whole], slot]
+    rule = card.normalisation
+    is_ours = (rule.highpass_hz, rule.highpass_order, rule.lowpass_hz) == (_CORNER_HZ, _ORDER, None)
+    return reasons(samples, seen if is_ours else None)
 
 
-def reasons(samples: _Floats) -> list[Reason | None]:
+def reasons(samples: _Floats, filtered: _Floats | None = None) -> list[Reason | None]:
     """Say of each pick why it is not believed, or None.
 
     Parameters
@@ -79,47 +94,37 @@ def reasons(samples: _Floats) -> list[Reason | None]:
     samples : array of float64, shape (n, components, BEFORE + 1 + AFTER)
         Counts at 100 Hz around each pick, which is at sample `BEFORE` + 1; constant on components
         without data.
+    filtered : array of float64, same shape, optional
+        The same above 1.5 Hz, after a causal Butterworth filter of order 4; made from `samples`
+        when not given.
 
     Returns
     -------
-    list of {'flat', 'step', 'tone', 'pulse'} or None
+    list of {'flat', 'step', 'tone', 'pulse', 'clipped'} or None
     """
+    if filtered is None:
+        filtered = _highpass(samples)
     found = np.full(len(samples), None, dtype=object)
     fast = np.diff(samples, axis=2).astype(np.float32)
-    kinds = (
-        (_tones(_HIGH_HZ, 46.0), _is_peaked),
-        (_tones(0.5, _HIGH_HZ), _is_in_step),
-        (_pulses(80, _RATE, 0.5, 45.0), _is_in_step),
-    )
-    look = _look(fast, 1, kinds)
-    # Most picks end here: what is new in them is neither one frequency nor in step.
-    (some,) = np.nonzero(look.calm.any(axis=0))
-    found[some[_is_pulse(samples[some], look, some)]] = "pulse"
-    found[look.explained[:2].any(axis=(0, 1))] = "tone"
-    found[_steps(fast)] = "step"
-    found[_flat(fast)] = "flat"
+    seen = filtered[:, :, 1:]
+    found[_is_pulse(seen)] = "pulse"
+    found[_is_tone(fast)] = "tone"
+    found[_is_clipped(samples[:, :, 1:], seen)] = "clipped"
+    found[_is_step(fast)] = "step"
+    found[_is_flat(fast)] = "flat"
     return list(found)
 
 
-def _is_pulse(samples: _Floats, fast: "_Look", some: NDArray[np.intp]) -> _Bools:
-    """Look for a pulse behind `some` of the picks in the slow views too."""
-    parts = (samples[:, :, 1:] - samples[:, :, :1]).reshape(
-        *samples.shape[:2], (BEFORE + AFTER) // _COARSE, _COARSE
-    )
-    means = parts.mean(axis=3).astype(np.float32)
-    changes = np.diff(means, axis=2, prepend=means[:, :, :1])
-    size = (36, _RATE / _COARSE, 0.1, 12.0)
-    slow = _look(changes, _COARSE, ((_pulses(*size), _is_in_step),))
-    slowest = _look(means, _COARSE, ((_pulses(*size, drift=True), _is_in_step),))
-    explained = fast.explained[2][:, some] | slow.explained[0] | slowest.explained[0]
-    return np.asarray((explained & fast.calm[:, some] & slow.calm).any(axis=0))
+def _highpass(samples: _Floats) -> _Floats:
+    first = np.moveaxis(samples, 2, 0).astype(np.float64)
+    return np.moveaxis(highpass(first, _CORNER_HZ, _RATE, _ORDER), 0, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class _Shapes:
     """What a view may be made of: orthonormal columns.
 
-    `still`, (length, s), is what does not count: a level, perhaps a drift. `moving`, (length,
+    `still`, (length, s), is what does not count: a level, or a filter's ringing. `moving`, (length,
     k d), holds d columns for each of k movements, orthogonal to it.
     """
 
@@ -145,15 +150,22 @@ def _tones(lowest_hz: float, highest_hz: float) -> _Shapes:
 
 
 @cache
-def _pulses(
-    length: int, rate_hz: float, lowest_hz: float, highest_hz: float, *, drift: bool = False
-) -> _Shapes:
-    """Damped oscillations, from undamped ones to ones that hardly swing back."""
-    t = np.arange(length) / rate_hz
-    still = np.stack([np.ones_like(t), t][: 1 + drift], axis=1)
-    frequencies = np.exp(np.arange(np.log(lowest_hz), np.log(highest_hz), 0.05))
+def _swings() -> _Shapes:
+    """Damped oscillations over 1 s, from undamped ones to ones that hardly swing back.
+
+    From wherever one began, it stays one, and the filter's answer to its beginning is its ringing.
+    """
+    t = np.arange(100) / _RATE
+    impulse = np.zeros(2 * (_ORDER + 1) + t.size)
+    impulse[1] = 1.0
+    answer = highpass(impulse, _CORNER_HZ, _RATE, _ORDER)
+    # Once the impulse is out of a filter's memory it rings; as many moments later, in all its ways.
+    moments = [_ORDER + 2 + k for k in range(_ORDER)]
+    ringing = np.stack([answer[k : k + t.size] for k in moments], axis=1)
+    ringing = np.linalg.qr(ringing)[0]
+    frequencies = np.exp(np.arange(np.log(0.5), np.log(45.0), 0.07))
     damping = (0.0, 0.1, 0.2, 0.35, 0.6, 0.9)
-    return _shapes(still, [_wave(t, f, d) for f in frequencies for d in damping])
+    return _shapes(ringing, [_wave(t, f, d) for f in frequencies for d in damping])
 
 
 def _wave(t: _Floats, frequency_hz: float, damping: float) -> _Floats:
@@ -161,50 +173,96 @@ def _wave(t: _Floats, frequency_hz: float, damping: float) -> _Floats:
     return np.stack([np.cos(phase), np.sin(phase)], axis=1) * np.exp(-damping * phase)[:, None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What a view shows after each pick, from each of `_STARTS` on.
-
-    `explained`, (kinds of shapes, starts, n), is where it stands out and one shape is nearly all
-    of it; `calm`, (starts, n), is where nothing is new but what is explained.
-    """
-
-    explained: _Bools
-    calm: _Bools
-
-
-def _look(
-    view: _Floats, unit: int, kinds: Sequence[tuple[_Shapes, Callable[[_Floats, _Floats], _Bools]]]
-) -> _Look:
-    """Compare what comes after each pick with what was before it and with known shapes.
-
-    One sample of the view stands for `unit` samples at 100 Hz. Each kind of shapes, of one length
-    and with one level, comes with a quick test for where a fit is worth while.
-    """
+def _is_tone(fast: _Floats) -> _Bools:
+    """Find where one frequency is nearly all that is new, from some start on."""
+    found = np.zeros(len(fast), dtype=np.bool_)
+    kinds: tuple[tuple[_Shapes, Callable[[_Floats, _Floats], _Bools]], ...] = (
+        (_tones(_HIGH_HZ, 46.0), _is_peaked),
+        (_tones(0.5, _HIGH_HZ), _is_in_step),
+    )
     still = kinds[0][0].still
-    length, pick = still.shape[0], BEFORE // unit
+    length = still.shape[0]
 
-    def cut(start: int) -> _Floats:
-        part = view[:, :, start : start + length]
+    def cut(begin: int) -> _Floats:
+        part = fast[:, :, begin : begin + length]
         return part - (part @ still) @ still.T
 
-    noise = np.min([_energy(cut(pick + end // unit - length)) for end in _NOISE_ENDS], axis=0)
-    shape = (len(_STARTS), len(view))
-    explained = np.zeros((len(kinds), *shape), dtype=np.bool_)
-    calm = np.zeros(shape, dtype=np.bool_)
-    for row, start in enumerate(_STARTS):
-        after = cut(pick + start // unit)
+    noise = np.min([_energy(cut(BEFORE + end - length)) for end in _NOISE_ENDS], axis=0)
+    for start in _STARTS:
+        after = cut(BEFORE + start)
         energy = _energy(after)
-        is_new = energy > _RISE * noise
-        calm[row] = ~is_new
-        for kind, (shapes, is_candidate) in enumerate(kinds):
-            (some,) = np.nonzero(is_new & is_candidate(after, energy - noise))
+        stands_out = energy > _STANDS_OUT * noise
+        for shapes, is_candidate in kinds:
+            (some,) = np.nonzero(stands_out & is_candidate(after, energy - noise))
             left = energy[some] - _largest_part(after[some], shapes)
-            known = some[left - noise[some] <= _LEFT_OVER * energy[some]]
-            calm[row, known] = True
-            explained[kind, row, known] = energy[known] > _STANDS_OUT * noise[known]
-            calm[row, some[left <= _RISE * noise[some]]] = True
-    return _Look(explained, calm)
+            found[some[left - noise[some] <= _LEFT_OVER * energy[some]]] = True
+    return found
+
+
+def _is_pulse(seen: _Floats) -> _Bools:
+    """Find where one swing, in step, is all that is new, from every start on."""
+    shapes = _swings()
+    length = shapes.still.shape[0]
+    noise = _noise(seen, length)
+    parts = [seen[:, :, BEFORE + start : BEFORE + start + length] for start in _STARTS]
+    energies = [_energy(part) for part in parts]
+    candidate = np.max(energies, axis=0) > _SHOWS * noise
+    for part, energy in zip(parts, energies, strict=True):
+        candidate &= _is_in_step(part, energy - noise)
+    found = np.zeros(len(seen), dtype=np.bool_)
+    (some,) = np.nonzero(candidate)
+    for part, energy in zip(parts, energies, strict=True):
+        after = part[some] - (part[some] @ shapes.still) @ shapes.still.T
+        left = _energy(after) - _largest_part(after, shapes)
+        some = some[left <= np.maximum(_RISE * noise[some], _LEFT_OVER * energy[some])]
+    found[some] = True
+    return found
+
+
+def _is_clipped(samples: _Floats, seen: _Floats) -> _Bools:
+    """Find where corners at limits explain nearly all that is new."""
+    found = np.zeros(len(samples), dtype=np.bool_)
+    window = slice(BEFORE + _CORNERS.start, BEFORE + _CORNERS.stop)
+    energy = _energy(seen[:, :, window])
+    stands_out = energy > _SHOWS * _noise(seen, window.stop - window.start)
+    same = np.abs(np.diff(samples, axis=2)) <= 1e-9 * np.ptp(samples, axis=2, keepdims=True)
+    in_row = sliding_window_view(same, _PLATEAU - 1, axis=2).all(axis=3).any(axis=(1, 2))
+    for number in np.flatnonzero(stands_out & in_row):
+        left = sum(
+            _beside_corners(trace, part[window], _corners(trace, equal, window), window)
+            for trace, part, equal in zip(samples[number], seen[number], same[number], strict=True)
+        )
+        found[number] = left <= _LEFT_OVER * energy[number]
+    return found
+
+
+def _corners(trace: _Floats, same: _Bools, window: slice) -> list[int]:
+    """Return where a trace runs into its limits and leaves them, near a window."""
+    second = int(_RATE)
+    corners = []
+    for begin, end in runs(same):
+        near = trace[max(begin - second, 0) : end + second]
+        is_limit = trace[begin] in (near.min(), near.max()) and near.min() < near.max()
+        if end - begin >= _PLATEAU - 1 and is_limit:
+            corners += [int(k) for k in (begin, end) if window.start - second < k < window.stop]
+    return corners
+
+
+def _beside_corners(trace: _Floats, part: _Floats, corners: list[int], window: slice) -> float:
+    """Return the energy of what the filter makes of anything but changes of slope at corners."""
+    energy = float(part @ part)
+    if not 0 < len(corners) <= _MOST_CORNERS:
+        return energy
+    later = np.maximum(np.arange(trace.size)[:, None] - np.array(corners), 0) / _RATE
+    bends = np.hstack([later, later**2, later**3])
+    basis, _ = np.linalg.qr(highpass(bends, _CORNER_HZ, _RATE, _ORDER)[window])
+    return energy - float(np.sum((part @ basis) ** 2))
+
+
+def _noise(seen: _Floats, length: int) -> _Floats:
+    """Return the energy of what was there before the pick, in the quieter of two stretches."""
+    ends = [BEFORE + end for end in _NOISE_ENDS]
+    return np.asarray(np.min([_energy(seen[:, :, e - length : e]) for e in ends], axis=0))
 
 
 def _energy(part: _Floats) -> _Floats:
@@ -240,7 +298,7 @@ def _is_in_step(after: _Floats, new: _Floats) -> _Bools:
     return np.asarray((n_components > 1) & (squares > (_IN_STEP * new) ** 2))
 
 
-def _steps(fast: _Floats) -> _Bools:
+def _is_step(fast: _Floats) -> _Bools:
     """Find where all that is new is one jump, far larger than any change of the noise."""
     length = 4 * _JUMP_REACH
     around = fast[:, :, BEFORE - length // 2 : BEFORE + length // 2]
@@ -255,7 +313,7 @@ def _steps(fast: _Floats) -> _Bools:
     return np.asarray(is_large & (rest <= _RISE * noise))
 
 
-def _flat(fast: _Floats) -> _Bools:
+def _is_flat(fast: _Floats) -> _Bools:
     """Find where the components that moved before the pick hardly move after it."""
     moved = (fast[:, :, :BEFORE] != 0).mean(axis=2) > 1 - _FLAT
     still = (fast[:, :, BEFORE : BEFORE + 100] == 0).mean(axis=2) > _FLAT

@@ -70,7 +70,7 @@ def piece_picks(
         Those whose time lies in the piece, in (time, phase) order.
     """
     onsets = _onsets(card, piece, prepared, curves, limits)
-    judged = gated(prepared, [onset.index for onset in onsets])
+    judged = gated(card, prepared, [onset.index for onset in onsets])
     return [
         (_pick(card, prepared, onset), reason) for onset, reason in zip(onsets, judged, strict=True)
     ]

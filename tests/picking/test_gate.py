@@ -13,8 +13,8 @@ N = BEFORE + 1 + AFTER
 T = np.arange(AFTER + 50) / 100  # seconds from where a shape begins
 
 
-def noise(rng: np.random.Generator) -> np.ndarray:
-    return np.asarray(100 * lfilter([1], [1, -0.9], rng.normal(size=(3, N))))
+def noise(rng: np.random.Generator, n: int = N) -> np.ndarray:
+    return np.asarray(100 * lfilter([1], [1, -0.9], rng.normal(size=(3, n))))
 
 
 def on_noise(shape: np.ndarray, gains: np.ndarray, late: int, rng: np.random.Generator) -> str:
@@ -63,7 +63,36 @@ def test_steps_are_not_believed(decay_s: float) -> None:
     rng = np.random.default_rng(4)
     for late in (-5, 0, 25):
         step = 20_000 * np.exp(-T / decay_s)
-        assert on_noise(step, gains(rng), late, rng) == "step"
+        assert on_noise(step, gains(rng), late, rng) in ("step", "pulse")
+
+
+@pytest.mark.fault(55)
+def test_corners_of_clipped_swells_are_not_believed() -> None:
+    rng = np.random.default_rng(10)
+    samples = []
+    for _ in range(40):
+        t, limit = (np.arange(1200) - 600) / 100, rng.uniform(0, 0.7)
+        # The first component runs into its limit at the pick, the others later.
+        phases = np.arcsin(limit) - np.array([0, *rng.uniform(0, 1, 2)])
+        swell = np.sin(2 * np.pi * t / rng.uniform(6, 15) + phases[:, None])
+        clipped = np.minimum(1e6 * swell + noise(rng, t.size), 1e6 * limit)
+        samples.append(clipped[:, 600 - BEFORE - 1 : 600 + AFTER])
+    found = reasons(np.array(samples))
+    assert found.count("clipped") >= 38
+
+
+def test_clipped_earthquakes_are_believed() -> None:
+    rng = np.random.default_rng(11)
+    samples = []
+    for trace, onsets in zip(*earthquakes(200, 12), strict=True):
+        limit = np.abs(trace[:, : int(onsets[1])]).max() * rng.uniform(0.2, 0.9)
+        clipped = np.clip(trace / limit, -1, 1) * 1e5
+        for onset in onsets.round().astype(int):
+            part = clipped[:, onset - BEFORE - 1 : onset + AFTER]
+            if part.shape[1] == N:
+                samples.append(np.clip(part + noise(rng), -1e5, 1e5))
+    found = reasons(np.array(samples))
+    assert found.count(None) >= 0.995 * len(found)
 
 
 @pytest.mark.fault(55)
