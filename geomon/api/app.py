@@ -6,7 +6,7 @@ from fastapi import FastAPI, Response
 from fastapi.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 
-from geomon.api import fdsn_dataselect, fdsn_event, fdsn_station
+from geomon.api import fdsn_availability, fdsn_dataselect, fdsn_event, fdsn_station
 from geomon.api.access import Access, access_api
 from geomon.api.guard import Guard
 from geomon.api.live import Pulse, live_api
@@ -53,7 +53,8 @@ def create_app(config: Config, *, host: str = "127.0.0.1") -> FastAPI:
     )
     app.include_router(fdsn_event.event_service(space))
     app.include_router(fdsn_station.station_service(space))
-    app.include_router(fdsn_dataselect.dataselect_service(space))
+    app.include_router(fdsn_dataselect.dataselect_service(space, access))
+    app.include_router(fdsn_availability.availability_service(space, access))
     app.include_router(live_api(pulse))
     app.include_router(access_api(access))
     app.include_router(json_api(space, watch))

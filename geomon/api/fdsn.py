@@ -1,31 +1,25 @@
-"""What all FDSN web services share: parameters, error texts, version, WADL.
+"""What all FDSN web services share: parameters and error texts.
 
 FDSN Web Service Specifications 1.2 (2019): parameter names come with aliases and in any case;
 an unknown, repeated or empty parameter is a 400; an error is plain text in a fixed layout; an
 empty result is a 204, or a 404 where the client asks for one.
 """
 
-import html
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
-from xml.sax.saxutils import quoteattr
 
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, PlainTextResponse
-from starlette.concurrency import run_in_threadpool
+from fastapi import Request, Response
+from fastapi.responses import PlainTextResponse
 
 from geomon.errors import DataError, GeomonError
 from geomon.times import parse_time
 
-MAX_BODY_BYTES = 2_000_000
-"""Longest body of a POST."""
-
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-_REASONS = {
+REASONS = {
     400: "Bad request",
     401: "Unauthorized",
     403: "Forbidden",
@@ -39,7 +33,6 @@ _REASONS = {
 }
 
 type Kind = Literal["time", "float", "int", "bool", "text"]
-_XSD = {"time": "xs:dateTime", "float": "xs:double", "int": "xs:int", "bool": "xs:boolean"}
 
 
 class RequestProblem(GeomonError):
@@ -50,12 +43,6 @@ class RequestProblem(GeomonError):
         self.status = status
         self.detail = detail
         self.headers = dict(headers or {})
-
-
-class XmlResponse(Response):
-    """An XML document."""
-
-    media_type = "application/xml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +67,11 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One FDSN service: where it lives, its version, and the parameters of its query."""
+    """One FDSN service: where it lives, its version, and the parameters of its query.
+
+    `query` is the name of its first resource, `others` are further ones with parameters of their
+    own; with `has_auth` each of them is also there for users, under its name with ``auth`` behind.
+    """
 
     name: str
     version: str
@@ -89,6 +80,9 @@ class Service:
     media_types: tuple[str, ...]
     methods: tuple[str, ...] = ("GET",)
     resources: tuple[str, ...] = ("version", "application.wadl")
+    query: str = "query"
+    has_auth: bool = False
+    others: tuple["Service", ...] = ()
 
     @property
     def path(self) -> str:
@@ -152,7 +146,7 @@ def error_response(
     """Write an error as the specification lays it out."""
     base = str(request.base_url).rstrip("/")
     text = (
-        f"Error {status}: {_REASONS.get(status, 'Error')}\n\n"
+        f"Error {status}: {REASONS.get(status, 'Error')}\n\n"
         f"{detail}\n\n"
         f"Usage details are available from {base}{service.path}/\n\n"
         f"Request:\n{request.url}\n\n"
@@ -177,138 +171,6 @@ def answered(request: Request, service: Service, answer: Callable[[], Response])
         return error_response(request, service, problem.status, problem.detail, problem.headers)
     except DataError as error:
         return error_response(request, service, 400, str(error))
-
-
-def wadl(request: Request, service: Service) -> Response:
-    """Describe a service to machines (WADL, 2009-02); aliases are left out as elsewhere."""
-    base = quoteattr(str(request.base_url).rstrip("/") + service.path + "/")
-    params = "\n".join(_wadl_parameter(parameter) for parameter in service.parameters)
-    representations = "".join(
-        f"<representation mediaType={quoteattr(media_type)}/>" for media_type in service.media_types
-    )
-    query = [f'<method name="GET" id="query"><request>\n{params}\n</request>'
-             f'<response status="200">{representations}</response>'
-             '<response status="204 400 404 413 414 500 503">'
-             '<representation mediaType="text/plain"/></response></method>']  # fmt: skip
-    if "POST" in service.methods:
-        query.append(
-            '<method name="POST" id="postQuery"><request><representation mediaType="text/plain"/>'
-            f'</request><response status="200">{representations}</response></method>'
-        )
-    others = "".join(
-        f'<resource path="{resource}"><method name="GET" id="{resource.split(".")[0]}"/></resource>'
-        for resource in service.resources
-    )
-    text = (
-        '<?xml version="1.0" encoding="UTF-8"?>\n'
-        '<application xmlns="http://wadl.dev.java.net/2009/02" '
-        'xmlns:xs="http://www.w3.org/2001/XMLSchema">\n'
-        f'<resources base={base}>\n<resource path="query">{"".join(query)}</resource>\n{others}\n'
-        "</resources>\n</application>\n"
-    )
-    return Response(text, media_type="application/xml")
-
-
-def add_descriptions(router: APIRouter, service: Service) -> None:
-    """Add what every service answers about itself: help, version and WADL."""
-
-    @router.get(f"{service.path}/", include_in_schema=False)
-    def about() -> Response:
-        return help_page(service)
-
-    @router.get(f"{service.path}/version", response_class=PlainTextResponse)
-    def version() -> Response:
-        """Return the version of the service."""
-        return PlainTextResponse(service.version)
-
-    @router.get(f"{service.path}/application.wadl", response_class=XmlResponse)
-    def description(request: Request) -> Response:
-        """Describe the service to machines."""
-        return wadl(request, service)
-
-
-def add_post(
-    router: APIRouter, service: Service, answer: Callable[[Request, bytes], Response]
-) -> None:
-    """Add the POST form of a service's query; `answer` reads the body."""
-    body_schema = {"text/plain": {"schema": {"type": "string"}}}
-
-    @router.post(
-        f"{service.path}/query",
-        response_class=Response,
-        responses=openapi_answers(service),
-        openapi_extra={"requestBody": {"required": True, "content": body_schema}},
-    )
-    async def post(request: Request) -> Response:
-        """Answer a selection given as lines of NET STA LOC CHA START END."""
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                detail = f"The request is longer than {MAX_BODY_BYTES} bytes."
-                return error_response(request, service, 413, detail)
-        return await run_in_threadpool(
-            answered, request, service, lambda: answer(request, bytes(body))
-        )
-
-
-def help_page(service: Service) -> Response:
-    """Describe a service to people."""
-    rows = "".join(
-        f"<tr><td><code>{p.name}</code>"
-        + "".join(f" <code>{alias}</code>" for alias in p.aliases)
-        + f"</td><td>{p.kind}</td><td>{html.escape(p.meaning)}"
-        + (f" One of {', '.join(p.choices)}." if p.choices else "")
-        + (" <em>Extension.</em>" if p.is_extension else "")
-        + f"</td><td>{html.escape(p.default)}</td></tr>"
-        for p in service.parameters
-    )
-    links = "".join(
-        f'<li><a href="{resource}">{resource}</a></li>' for resource in service.resources
-    )
-    return HTMLResponse(
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>fdsnws-{service.name}'
-        f'</title><link rel="stylesheet" href="/static/help.css"></head><body><main>'
-        f"<h1>fdsnws-{service.name} {service.version}</h1><p>{html.escape(service.about)}</p>"
-        f"<p>Ask <code>{service.path}/query?</code> with these parameters, each at most once.</p>"
-        f"<table><thead><tr><th>Parameter</th><th>Type</th><th>Meaning</th><th>Default</th></tr>"
-        f"</thead><tbody>{rows}</tbody></table><ul>{links}</ul></main></body></html>"
-    )
-
-
-def openapi_answers(service: Service) -> dict[int | str, dict[str, Any]]:
-    """Describe the answers of a service's query in the words of OpenAPI."""
-    answers: dict[int | str, dict[str, Any]] = {
-        200: {"content": {media_type: {} for media_type in service.media_types}},
-        204: {"description": "Nothing matches."},
-    }
-    for status in (400, 403, 404, 413, 414, 500, 503):
-        answers[status] = {"description": _REASONS[status], "content": {"text/plain": {}}}
-    return answers
-
-
-def openapi_parameters(service: Service) -> dict[str, Any]:
-    """Describe the query of a service in the words of OpenAPI."""
-    kinds = {"float": "number", "int": "integer", "bool": "boolean"}
-    listed = []
-    for parameter in service.parameters:
-        schema: dict[str, Any] = {"type": kinds.get(parameter.kind, "string")}
-        if parameter.choices:
-            schema["enum"] = list(parameter.choices)
-        if math.isfinite(parameter.minimum):
-            schema["minimum"] = parameter.minimum
-        if math.isfinite(parameter.maximum):
-            schema["maximum"] = parameter.maximum
-        listed.append(
-            {
-                "name": parameter.name,
-                "in": "query",
-                "required": False,
-                "description": parameter.meaning,
-                "schema": schema,
-            }
-        )
-    return {"parameters": listed}
 
 
 def _value(parameter: Parameter, text: str) -> Any:  # noqa: ANN401 - depends on the kind
@@ -344,13 +206,3 @@ def _number(parameter: Parameter, text: str) -> float | int:
             f"{parameter.maximum:g}",
         )
     return number
-
-
-def _wadl_parameter(parameter: Parameter) -> str:
-    default = f" default={quoteattr(parameter.default)}" if parameter.default else ""
-    options = "".join(f"<option value={quoteattr(choice)}/>" for choice in parameter.choices)
-    doc = f'<doc xml:lang="en">{html.escape(parameter.meaning, quote=False)}</doc>'
-    return (
-        f'<param name="{parameter.name}" style="query" required="false" '
-        f'type="{_XSD.get(parameter.kind, "xs:string")}"{default}>{doc}{options}</param>'
-    )

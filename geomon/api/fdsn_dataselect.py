@@ -8,20 +8,15 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from geomon.api import fdsn
+from geomon.api.access import Access
 from geomon.api.fdsn import NODATA, Parameter, RequestProblem, Service
-from geomon.api.selection import (
-    CHANNEL_PARAMETERS,
-    TIME_PARAMETERS,
-    Selection,
-    read_body,
-    selection_of,
-)
-from geomon.errors import StationMetadataError
+from geomon.api.fdsn_routes import add_channel_query, add_descriptions
+from geomon.api.holdings import Holdings
+from geomon.api.selection import CHANNEL_PARAMETERS, TIME_PARAMETERS, Selection
 from geomon.ids import SeedId
 from geomon.miniseed import encode
 from geomon.services.workspace import Workspace
-from geomon.stations import Stations
-from geomon.times import NS_PER_DAY, TimeSpan, day_span, merged
+from geomon.times import NS_PER_DAY, TimeSpan
 from geomon.waveforms import Segment
 
 MAX_CHANNEL_DAYS = 3000
@@ -34,6 +29,7 @@ SERVICE = Service(
     about="Archived waveforms as miniSEED.",
     media_types=(MEDIA_TYPE,),
     methods=("GET", "POST"),
+    has_auth=True,
     parameters=(
         *TIME_PARAMETERS,
         *CHANNEL_PARAMETERS,
@@ -50,16 +46,17 @@ SERVICE = Service(
 )  # fmt: skip
 
 
-def dataselect_service(space: Workspace) -> APIRouter:
+def dataselect_service(space: Workspace, access: Access) -> APIRouter:
     """Return the routes of the dataselect service."""
     router = APIRouter(tags=["fdsnws-dataselect"])
 
     def answer(
-        request: Request, values: Mapping[str, Any], selections: Sequence[Selection]
+        request: Request,
+        values: Mapping[str, Any],
+        selections: Sequence[Selection],
+        user: str | None,
     ) -> Response:
-        found, n_restricted = _channels(space, selections)
-        if not found and n_restricted:
-            raise RequestProblem(403, "the channels asked for are restricted")
+        found = Holdings(space, access).readable(selections, user)
         n_days = sum(-(-(s.end_ns - s.start_ns) // NS_PER_DAY) for s in chain(*found.values()))
         if n_days > MAX_CHANNEL_DAYS:
             raise RequestProblem(
@@ -75,25 +72,8 @@ def dataselect_service(space: Workspace) -> APIRouter:
             headers={"Content-Disposition": 'attachment; filename="fdsnws-dataselect.mseed"'},
         )
 
-    @router.get(
-        f"{SERVICE.path}/query",
-        response_class=Response,
-        responses=fdsn.openapi_answers(SERVICE),
-        openapi_extra=fdsn.openapi_parameters(SERVICE),
-    )
-    def query(request: Request) -> Response:
-        """Return the waveforms that match, as fdsnws-dataselect 1.1 asks."""
-
-        def work() -> Response:
-            values = fdsn.read_parameters(request.query_params.multi_items(), SERVICE.parameters)
-            return answer(request, values, [selection_of(values)])
-
-        return fdsn.answered(request, SERVICE, work)
-
-    fdsn.add_post(
-        router, SERVICE, lambda request, body: answer(request, *read_body(body, SERVICE.parameters))
-    )
-    fdsn.add_descriptions(router, SERVICE)
+    add_channel_query(router, SERVICE, answer, access)
+    add_descriptions(router, SERVICE)
     return router
 
 
@@ -126,40 +106,3 @@ def _fitting(seed_id: SeedId, version: int) -> Any:  # noqa: ANN401 - Literal[2,
     """Return miniSEED 3 where the codes are too long for version 2."""
     fits = len(seed_id.network) <= 2 and len(seed_id.station) <= 5 and len(seed_id.location) <= 2
     return version if fits else 3
-
-
-def _channels(
-    space: Workspace, selections: Sequence[Selection]
-) -> tuple[dict[SeedId, list[TimeSpan]], int]:
-    """Return the archived open channels and spans selected, and how many restricted ones match."""
-    try:
-        stations = space.stations()
-    except StationMetadataError:
-        stations = Stations(())
-    restricted = {channel.seed_id for channel in stations.channels if channel.restricted}
-    found: dict[SeedId, list[TimeSpan]] = {}
-    refused: set[SeedId] = set()
-    for stream in space.archive.streams():
-        days = space.archive.days(stream)
-        if not days:
-            continue
-        held = TimeSpan(day_span(days[0]).start_ns, day_span(days[-1]).end_ns)
-        for selection in selections:
-            span = held.intersection(selection.span)
-            if span.is_empty or not _may_name(selection, stream.seed_id("Z")):
-                continue
-            for seed_id in space.archive.coverage(stream, span):
-                if selection.names(seed_id):
-                    if seed_id in restricted:
-                        refused.add(seed_id)
-                    else:
-                        found.setdefault(seed_id, []).append(span)
-    return {seed_id: merged(found[seed_id]) for seed_id in sorted(found)}, len(refused)
-
-
-def _may_name(selection: Selection, seed_id: SeedId) -> bool:
-    """Tell whether any channel of a sensor may be selected, before its days are read."""
-    any_channel = Selection(
-        selection.network, selection.station, selection.location, ("*",), selection.span
-    )
-    return any_channel.names(seed_id)

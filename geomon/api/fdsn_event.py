@@ -11,6 +11,7 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from geomon.api import fdsn
 from geomon.api.fdsn import NODATA, Parameter, RequestProblem, Service
+from geomon.api.fdsn_routes import XmlResponse, add_descriptions, add_query
 from geomon.services.workspace import Workspace
 from geomon.stores.eventlist import EventList, EventSummary
 from geomon.stores.exports import to_csv, to_geojson
@@ -107,27 +108,19 @@ def event_service(space: Workspace) -> APIRouter:
             return fdsn.empty_response(request, SERVICE, values)
         return _written(events, values, space)
 
-    @router.get(
-        f"{SERVICE.path}/query",
-        response_class=Response,
-        responses=fdsn.openapi_answers(SERVICE),
-        openapi_extra=fdsn.openapi_parameters(SERVICE),
-    )
-    def query(request: Request) -> Response:
-        """Return the events that match, as fdsnws-event 1.2 asks."""
-        return fdsn.answered(request, SERVICE, lambda: answer(request))
+    add_query(router, SERVICE, answer)
 
-    @router.get(f"{SERVICE.path}/catalogs", response_class=fdsn.XmlResponse)
+    @router.get(f"{SERVICE.path}/catalogs", response_class=XmlResponse)
     def catalogs() -> Response:
         """List the catalogues events can be asked from."""
         return _names("Catalogs", "Catalog", space.catalog.names())
 
-    @router.get(f"{SERVICE.path}/contributors", response_class=fdsn.XmlResponse)
+    @router.get(f"{SERVICE.path}/contributors", response_class=XmlResponse)
     def contributors() -> Response:
         """List the agencies events come from."""
         return _names("Contributors", "Contributor", [agency])
 
-    fdsn.add_descriptions(router, SERVICE)
+    add_descriptions(router, SERVICE)
     return router
 
 

@@ -11,8 +11,8 @@ from fastapi.responses import PlainTextResponse
 
 from geomon.api import fdsn
 from geomon.api.fdsn import NODATA, Parameter, RequestProblem, Service
-from geomon.api.selection import CHANNEL_PARAMETERS, Selection, read_body, selection_of
-from geomon.errors import StationMetadataError
+from geomon.api.fdsn_routes import add_channel_query, add_descriptions
+from geomon.api.selection import CHANNEL_PARAMETERS, Selection
 from geomon.ids import StationId
 from geomon.services.workspace import Workspace
 from geomon.stations import FOREVER_NS, Channel, Stations
@@ -74,41 +74,24 @@ def station_service(space: Workspace) -> APIRouter:
     router = APIRouter(tags=["fdsnws-station"])
 
     def answer(
-        request: Request, values: Mapping[str, Any], selections: Sequence[Selection]
+        request: Request,
+        values: Mapping[str, Any],
+        selections: Sequence[Selection],
+        user: str | None,
     ) -> Response:
+        del user  # metadata are open
         level, wanted = values.get("level", "station"), values.get("format", "xml")
         if level == "response" and wanted == "text":
             raise RequestProblem(400, "the text format has no level response; ask for xml")
-        try:
-            stations = space.stations()
-        except StationMetadataError:
-            stations = Stations(())
-        found = chosen(stations, values, selections)
+        found = chosen(space.public_stations(), values, selections)
         if not found.channels:
             return fdsn.empty_response(request, SERVICE, values)
         if wanted == "text":
             return PlainTextResponse("".join(text_lines(found, level)))
         return Response(as_xml(found, level), media_type="application/xml")
 
-    @router.get(
-        f"{SERVICE.path}/query",
-        response_class=Response,
-        responses=fdsn.openapi_answers(SERVICE),
-        openapi_extra=fdsn.openapi_parameters(SERVICE),
-    )
-    def query(request: Request) -> Response:
-        """Return the stations that match, as fdsnws-station 1.1 asks."""
-
-        def work() -> Response:
-            values = fdsn.read_parameters(request.query_params.multi_items(), SERVICE.parameters)
-            return answer(request, values, [selection_of(values)])
-
-        return fdsn.answered(request, SERVICE, work)
-
-    fdsn.add_post(
-        router, SERVICE, lambda request, body: answer(request, *read_body(body, SERVICE.parameters))
-    )
-    fdsn.add_descriptions(router, SERVICE)
+    add_channel_query(router, SERVICE, answer)
+    add_descriptions(router, SERVICE)
     return router
 
 

@@ -9,13 +9,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from geomon.api import fdsn, fdsn_dataselect, fdsn_event, fdsn_station
+from geomon.api import fdsn, fdsn_availability, fdsn_dataselect, fdsn_event, fdsn_station
 from geomon.api.fdsn import RequestProblem, Service
 from geomon.errors import DataError, GeomonError, StoreTimeout
 
 logger = logging.getLogger(__name__)
 
-_SERVICES = (fdsn_event.SERVICE, fdsn_station.SERVICE, fdsn_dataselect.SERVICE)
+_SERVICES = tuple(
+    module.SERVICE for module in (fdsn_event, fdsn_station, fdsn_dataselect, fdsn_availability)
+)
 
 
 def add_problem_answers(app: FastAPI) -> None:

@@ -51,6 +51,14 @@ class Selection:
             and _matches(seed_id.channel, self.channel)
         )
 
+    def may_name(self, seed_id: SeedId) -> bool:
+        """Tell whether the patterns name some channel of the sensor of `seed_id`."""
+        return (
+            _matches(seed_id.network, self.network)
+            and _matches(seed_id.station, self.station)
+            and _matches(seed_id.location, self.location)
+        )
+
 
 def selection_of(values: Mapping[str, Any]) -> Selection:
     """Return what checked query parameters select.

@@ -271,10 +271,26 @@ class Archive:
             If a day record is damaged.
         """
         found: dict[SeedId, list[TimeSpan]] = {}
+        for (seed_id, _), spans in self.coverage_by_rate(stream_id, span).items():
+            found.setdefault(seed_id, []).extend(spans)
+        return {seed_id: merged(spans) for seed_id, spans in sorted(found.items())}
+
+    def coverage_by_rate(
+        self, stream_id: StreamId, span: TimeSpan
+    ) -> dict[tuple[SeedId, float], list[TimeSpan]]:
+        """Return what `coverage` does, apart for each sampling rate in Hz.
+
+        Raises
+        ------
+        CorruptObject
+            If a day record is damaged.
+        """
+        found: dict[tuple[SeedId, float], list[TimeSpan]] = {}
         for series in series_of(self._store, stream_id):
             for component, spans in coverage(self._store, series, span).items():
-                found.setdefault(stream_id.seed_id(component), []).extend(spans)
-        return {seed_id: merged(spans) for seed_id, spans in sorted(found.items())}
+                key = (stream_id.seed_id(component), series.sampling_rate_hz)
+                found.setdefault(key, []).extend(spans)
+        return {key: merged(spans) for key, spans in sorted(found.items())}
 
     def fingerprints(self, stream_id: StreamId, spans: Sequence[TimeSpan]) -> list[str]:
         """Return a short text for each span that changes when a read of it may answer differently.

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from geomon.api import fdsn, fdsn_dataselect, fdsn_event, fdsn_station
+from geomon.api import fdsn, fdsn_availability, fdsn_dataselect, fdsn_event, fdsn_station
 from geomon.api.fdsn import RequestProblem, read_parameters
 from geomon.times import parse_time
 
 EVENT = fdsn_event.SERVICE
-SERVICES = (EVENT, fdsn_station.SERVICE, fdsn_dataselect.SERVICE)
+SERVICES = (EVENT, fdsn_station.SERVICE, fdsn_dataselect.SERVICE, fdsn_availability.SERVICE)
 WADL = "{http://wadl.dev.java.net/2009/02}"
 
 
@@ -149,7 +149,7 @@ def test_an_overlong_address_is_a_414(client):
 def test_what_is_not_there_answers_in_the_words_of_its_service(client):
     missing = client.get("/fdsnws/event/1/nothing")
     assert (missing.status_code, missing.text[:10]) == (404, "Error 404:")
-    assert client.get("/fdsnws/availability/1/query").status_code == 404
+    assert client.get("/fdsnws/plotting/1/query").status_code == 404
     assert client.post("/fdsnws/event/1/query").status_code == 405
 
 

@@ -3,8 +3,11 @@
 import httpx
 import numpy as np
 import pytest
+from obspy import UTCDateTime
+from obspy.clients.fdsn import Client
 
 from geomon.api import fdsn_dataselect
+from geomon.api.digest import challenge, digest_user, password_hash
 from geomon.ids import SeedId
 from geomon.services.workspace import Workspace
 from geomon.sources.miniseed import decode
@@ -104,3 +107,58 @@ def test_restricted_channels_are_not_served(tmp_path, serve):
     assert one["traces"][0]["pieces"] == []
     text = client.get("/fdsnws/station/1/query?format=text&includerestricted=false").text
     assert "GM01" not in text
+
+
+def test_users_may_read_what_is_restricted(tmp_path, serve):
+    users = tmp_path / "users"
+    users.write_text("".join(f"{n}:FDSN:{password_hash(n, 'pass word')}\n" for n in ("ada", "bo")))
+    config = make_config(
+        tmp_path,
+        source={"kind": "simulated", "seed": 3, "n_stations": 4, "events_per_hour": 30},
+        server={"users": users, "readers": {"ada": ("XX.GM01",)}, "restricted": ("XX.GM*",)},
+    )
+    fill(config)
+    client = serve(config)
+    query = f"{times(MINUTE)}&sta=GM*&cha=HHZ&loc=*"
+    assert client.get(f"{QUERY}?{query}").status_code == 403
+    answer = client.get(f"{QUERY}auth?{query}")
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith('Digest realm="FDSN"')
+    assert answer.text.startswith("Error 401: Unauthorized")
+    ada, bo = (httpx.DigestAuth(name, "pass word") for name in ("ada", "bo"))
+    segments = segments_of(client.get(f"{QUERY}auth?{query}", auth=ada))
+    assert {segment.seed_id.station for segment in segments} == {"GM01"}
+    assert client.get(f"{QUERY}auth?{query}", auth=bo).status_code == 403
+    wrong = httpx.DigestAuth("ada", "guess")
+    assert client.get(f"{QUERY}auth?{query}", auth=wrong).status_code == 401
+    basic = httpx.BasicAuth("ada", "pass word")  # would send the password itself
+    assert client.get(f"{QUERY}auth?{query}", auth=basic).status_code == 401
+    start, end = str(MINUTE).split("/")
+    body = f"XX GM01 * HHZ {start} {end}\n"
+    assert segments_of(client.post(f"{QUERY}auth", content=body, auth=ada))
+    assert client.post(f"{QUERY}auth", content=body).status_code == 401
+    extent = client.get("/fdsnws/availability/1/extentauth?cha=HHZ", auth=ada)
+    assert extent.text.count("RESTRICTED") == extent.text.count("GM01") == 1
+    obspy_client = Client(str(client.base_url), user="ada", password="pass word")
+    stream = obspy_client.get_waveforms(
+        "XX", "GM0?", "*", "HHZ", UTCDateTime(ns=MINUTE.start_ns), UTCDateTime(ns=MINUTE.end_ns)
+    )
+    assert {trace.stats.station for trace in stream} == {"GM01"}
+
+
+def test_a_proof_holds_for_one_request_and_some_minutes(monkeypatch):
+    hashes = {"ada": password_hash("ada", "secret")}
+    auth = httpx.DigestAuth("ada", "secret")
+    request = httpx.Request("GET", "http://x/fdsnws/dataselect/1/queryauth?a=1")
+    flow = auth.auth_flow(request)
+    next(flow)
+    flow.send(httpx.Response(401, headers={"WWW-Authenticate": challenge()}, request=request))
+    header, target = request.headers["authorization"], "/fdsnws/dataselect/1/queryauth?a=1"
+    assert digest_user(header, "GET", target, hashes) == ("ada", False)
+    assert digest_user(header, "POST", target, hashes) == (None, False)
+    assert digest_user(header, "GET", f"{target}0", hashes) == (None, False)
+    assert digest_user(header.replace("ada", "bob"), "GET", target, hashes) == (None, False)
+    for nonsense in ("", "Digest", "Digest =", 'Digest username="ada', "Basic YWRhOnNlY3JldA=="):
+        assert digest_user(nonsense, "GET", target, hashes) == (None, False)
+    monkeypatch.setattr("geomon.api.digest._NONCE_LIFE_S", -1)
+    assert digest_user(header, "GET", target, hashes) == (None, True)

@@ -5,12 +5,14 @@ from urllib.parse import quote, urlencode
 import httpx
 import pytest
 
-from geomon.api import fdsn_dataselect, fdsn_event, fdsn_station
+from geomon.api import fdsn_availability, fdsn_dataselect, fdsn_event, fdsn_station
 from geomon.services.workspace import Workspace
 from tests.api.network import SPAN
 from tests.stores.events import dump
 
-SERVICES = (fdsn_event.SERVICE, fdsn_station.SERVICE, fdsn_dataselect.SERVICE)
+SERVICES = tuple(
+    module.SERVICE for module in (fdsn_event, fdsn_station, fdsn_dataselect, fdsn_availability)
+)
 PARAMETERS = sorted((s.path, parameter.name) for s in SERVICES for parameter in s.parameters)
 SQL = ("' OR '1'='1", "'; DROP TABLE event; --", "x' UNION SELECT name FROM run --", "\\'\x00%_")
 PAGES = (
