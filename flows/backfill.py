@@ -1,23 +1,36 @@
 """Months of stations: plan first, then only what is missing, failed or stale, resumable."""
 
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from prefect import State, flow, task
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments import run_deployment
+from prefect.futures import PrefectFuture, as_completed
+from prefect.runtime import deployment, flow_run
 from prefect.states import Completed
 
+from flows.artifacts import show_grid
+from flows.limits import fetching
 from flows.progress import FlowProgress
-from flows.requests import BackfillRequest
-from flows.work import TASK, closing_state, fan_out, plain, task_runner
-from geomon.services import backfill as service
-from geomon.services.backfill import BackfillPlan, BackfillUnit, UnitReport
+from flows.requests import BackfillRequest, PickOn
+from flows.work import TASK, closing_state, plain, task_runner
+from geomon.config import Config, find_config, load_config
+from geomon.services.backfill import BackfillPlan, BackfillUnit, UnitReport, run_one
+from geomon.services.backfill import plan as make_plan
+from geomon.services.backfill_run import Limits, drive
+from geomon.services.pick import PickReport
 
 
 @task(name="backfill", task_run_name="backfill {unit}", **TASK)
-def run_unit(config: str, unit: BackfillUnit) -> UnitReport:
+def run_unit(config_name: str, unit: BackfillUnit, pick_on: PickOn) -> UnitReport:
     """Fetch and pick a station, or locate the network, for some days."""
-    return service.run_unit(config, unit)
+    config = load_config(find_config(config_name))
+    picking = partial(_pick_on_gpu, config_name) if pick_on == "gpu-pool" else None
+    return run_one(config, unit, fetching=partial(fetching, config), picking=picking)
 
 
 @flow(
@@ -26,28 +39,54 @@ def run_unit(config: str, unit: BackfillUnit) -> UnitReport:
     task_runner=task_runner(),
 )
 def backfill(request: BackfillRequest) -> State[Any]:
-    """Plan, then do what the plan says: stations first, then the network.
+    """Plan, then do what the plan says: the newest days first, their stations before the network.
 
     Killed at any moment, the next one goes on where it was: the ledger knows what is done.
     """
-    plan = service.plan(request.load(), request.span, request.stations, request.mode)
+    config = request.load()
+    plan = make_plan(config, request.span, request.stations, request.mode)
     _show_plan(plan)
     if request.dry_run:
         data = {"plan": plain(plan.as_dict())}
         return Completed(name="Planned", message=plan.text(), data=data)
-    progress = FlowProgress()
-    stages = {
-        "stations": (plan.station_units, request.max_parallel),
-        "network": (plan.network_units, 1),  # neighbouring days share the events at their edge
-    }
-    results = {
-        stage: fan_out(
-            partial(run_unit.submit, request.config), units, stage=stage,
-            max_parallel=max_parallel, progress=progress,
-        )
-        for stage, (units, max_parallel) in stages.items()
+    report = drive(
+        config, plan,
+        begin=lambda unit: run_unit.submit(request.config, unit, request.pick_on),
+        first=_first,
+        max_parallel=request.max_parallel,
+        limits=Limits(request.max_hours, request.max_cost),
+        progress=FlowProgress(),
+    )  # fmt: skip
+    show_grid(config, request.span, request.stations)
+    return closing_state({"backfill": report.as_dict()}, stopped=report.stopped)
+
+
+def _pick_on_gpu(config_name: str, _: Config, unit: BackfillUnit) -> PickReport:
+    """Have a station picked by a worker of the GPU pool; asked twice, it is done once."""
+    request = {
+        "config": config_name, "start": unit.span.start.isoformat(),
+        "end": unit.span.end.isoformat(), "stations": [unit.station],
     }  # fmt: skip
-    return closing_state(results)
+    name = deployment.name or Path(config_name).stem
+    done = run_deployment(
+        f"pick/{name}-gpu", parameters={"request": request}, poll_interval=2,
+        idempotency_key=f"{flow_run.id}/{unit}",
+    )  # fmt: skip
+    assert isinstance(done, FlowRun)
+    if done.state is not None and done.state.name == "Completed":
+        return PickReport()
+    return PickReport(n_failed=1, problems=(f"{unit}: {done.state}",))
+
+
+def _first(
+    running: Sequence[PrefectFuture[UnitReport]],
+) -> tuple[PrefectFuture[UnitReport], UnitReport]:
+    """Wait for any task; one that raised counts as a failed unit, with its error as a problem."""
+    done: PrefectFuture[UnitReport] = next(as_completed(list(running)))
+    content: object = done.result(raise_on_failure=False)
+    if isinstance(content, UnitReport):
+        return done, content
+    return done, UnitReport(n_failed=1, problems=(str(content),))
 
 
 def _show_plan(plan: BackfillPlan) -> None:

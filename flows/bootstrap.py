@@ -1,7 +1,7 @@
 """Bring a Prefect server to what geomon needs; running it again changes nothing.
 
-Work pools and queues, an automation that ends dead runs, deployments of every flow for one
-network, and the first schedules. What an operator changed since stays: a paused schedule stays
+Work pools and queues, limits by data centre, deployments of every flow for one network,
+automations, and the first schedules. What an operator changed since stays: a paused schedule stays
 paused, an added one stays.
 """
 
@@ -16,14 +16,12 @@ from pathlib import Path
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.schedules import SCHEDULE_TYPES, CronSchedule, IntervalSchedule
-from prefect.events.actions import ChangeFlowRunState
-from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
-from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 from prefect.workers.process import ProcessWorker
 
+from flows.automations import make_automations
+from flows.limits import make_limits
 from geomon.config import Config, find_config, load_config
 from geomon.errors import ConfigError, GeomonError
 from geomon.services import processes
@@ -34,10 +32,6 @@ _POOLS = {
 }
 _QUEUES = {"monitor": 1, "backfill": 10}
 """Queues of the CPU pool; the smaller priority is served first."""
-
-_ZOMBIES = "geomon: end flow runs that show no sign of life"
-_SILENT = timedelta(seconds=240)
-"""Four heartbeats, as ``deployments/prefect.env`` sets them."""
 
 
 def bootstrap(config_path: Path, name: str | None = None) -> list[str]:
@@ -60,8 +54,9 @@ def bootstrap(config_path: Path, name: str | None = None) -> list[str]:
     config = load_config(config_path)
     name = name or config_path.stem
     with get_client(sync_client=True) as client:
-        made = [*_make_pools(client), *_make_queues(client), *_make_automations(client)]
+        made = [*_make_pools(client), *_make_queues(client), *make_limits(client, config)]
         _deploy(config_path, name)
+        made += make_automations(client, config, name)
         return [*made, *_seed_schedules(client, config, name)]
 
 
@@ -92,30 +87,6 @@ def _make_queues(client: SyncPrefectClient) -> list[str]:
             client.create_work_queue(queue, priority=priority, work_pool_name="cpu-pool")
             made.append(f"work queue cpu-pool/{queue}")
     return made
-
-
-def _make_automations(client: SyncPrefectClient) -> list[str]:
-    """Mark flow runs as crashed that beat once and then neither beat nor end.
-
-    They died together with their worker, and would otherwise hold their deployment's slot.
-    """
-    if client.read_automations_by_name(_ZOMBIES):
-        return []
-    final = ("Completed", "Failed", "Cancelled", "Crashed")
-    trigger = EventTrigger(
-        after={"prefect.flow-run.heartbeat"},
-        expect={f"prefect.flow-run.{what}" for what in ("heartbeat", *final)},
-        match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
-        for_each={"prefect.resource.id"},
-        posture=Posture.Proactive,
-        threshold=1,
-        within=_SILENT,
-    )
-    crash = ChangeFlowRunState(
-        state=StateType.CRASHED, message=f"No sign of life for {_SILENT.seconds} s."
-    )
-    client.create_automation(AutomationCore(name=_ZOMBIES, trigger=trigger, actions=[crash]))
-    return [f"automation {_ZOMBIES}"]
 
 
 def _deploy(config_path: Path, name: str) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 from prefect import State, flow, task
 
-from flows.artifacts import show_coverage, show_events
+from flows.artifacts import show_coverage, show_events, show_map, show_stations
+from flows.limits import fetching
 from flows.progress import FlowProgress
 from flows.requests import DailyRequest
 from flows.work import TASK, closing_state
@@ -19,7 +20,8 @@ from geomon.times import day_span
 @task(name="daily", task_run_name="daily {day}", **TASK)
 def run_day(config: Config, day: date, progress: Progress) -> DailyReport:
     """Ask again for what a day lacks, then pick and locate what changed."""
-    return daily_service(config, day, progress=progress)
+    with fetching(config):
+        return daily_service(config, day, progress=progress)
 
 
 @flow(name="daily", flow_run_name="daily {request.name} {request.chosen_day}")
@@ -30,4 +32,6 @@ def daily(request: DailyRequest) -> State[Any]:
     report = run_day(config, day, FlowProgress())
     show_coverage(config, day_span(day))
     show_events(config, day_span(day))
+    show_map(config, day_span(day))
+    show_stations(config, day_span(day))
     return closing_state({"daily": report.as_dict()})

@@ -5,6 +5,7 @@ from typing import Any
 from prefect import State, flow, task
 
 from flows.artifacts import show_coverage
+from flows.limits import fetching
 from flows.progress import FlowProgress
 from flows.requests import StationsRequest
 from flows.work import (
@@ -25,7 +26,8 @@ from geomon.services.ingest import ingest as ingest_service
 def ingest_chunk(chunk: Chunk) -> IngestReport:
     """Fetch one station for some days."""
     config = load_config(find_config(chunk.config))
-    return ingest_service(config, chunk.span, stations=(chunk.station,))
+    with fetching(config):
+        return ingest_service(config, chunk.span, stations=(chunk.station,))
 
 
 def ingest_stage(request: StationsRequest, progress: FlowProgress) -> Result:

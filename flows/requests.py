@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from geomon.config import Config, find_config, load_config
-from geomon.times import TimeSpan
+from geomon.times import TimeSpan, day_span
 
 
 def _as_utc(time: datetime) -> datetime:
@@ -15,6 +15,7 @@ def _as_utc(time: datetime) -> datetime:
 
 
 UtcTime = Annotated[datetime, AfterValidator(_as_utc)]
+PickOn = Literal["cpu-pool", "gpu-pool"]
 StationPattern = Annotated[str, Field(pattern=r"^[A-Z0-9*?-]+\.[A-Z0-9*?-]+$")]
 
 
@@ -95,6 +96,21 @@ class DailyRequest(NetworkRequest):
         return self.day or (datetime.now(UTC) - timedelta(days=1)).date()
 
 
+class ReportRequest(NetworkRequest):
+    """A network and a day to report on."""
+
+    day: date | None = None
+    """The UTC day; the last 24 hours when empty."""
+
+    @property
+    def span(self) -> TimeSpan:
+        """The day, or the last 24 hours."""
+        if self.day is not None:
+            return day_span(self.day)
+        now = datetime.now(UTC).replace(microsecond=0)
+        return TimeSpan.between(now - timedelta(days=1), now)
+
+
 class BackfillRequest(SpanRequest):
     """A network, months of its stations, and what of them is to be done."""
 
@@ -104,5 +120,12 @@ class BackfillRequest(SpanRequest):
     """Stations at work at once."""
     mode: Literal["missing", "failed", "missing+failed", "stale", "all"] = "missing+failed"
     """What to do: what was never done, what failed, what an older picker or config did, or all."""
+    pick_on: PickOn = "cpu-pool"
+    """Where phases are picked: here, or by the workers with a GPU."""
+    max_hours: Annotated[float, Field(gt=0)] | None = None
+    """Begin nothing that would end later than after so many hours; no limit when empty."""
+    max_cost: Annotated[float, Field(gt=0)] | None = None
+    """Begin nothing that would cost more, by the config's compute.cost_per_hour; no limit when
+    empty."""
     dry_run: bool = False
     """Only plan, and tell what it would take."""

@@ -178,15 +178,18 @@ def _sum(one: Any, other: Any) -> Any:  # noqa: ANN401 - any value a report hold
     return None
 
 
-def closing_state(results: Mapping[str, Result]) -> State[Any]:
+def closing_state(results: Mapping[str, Result], *, stopped: str = "") -> State[Any]:
     """Return how a flow ends: failed when nothing at all worked, else completed.
 
     Units that failed are named in the message of the state, as the Prefect page shows it; they
-    stay in the ledger and are tried again by the next run.
+    stay in the ledger and are tried again by the next run. `stopped` says why a flow ended before
+    it was through.
     """
     n_failed = sum(int(result["n_failed"]) for result in results.values())
     problems = distinct([line for result in results.values() for line in result["problems"]], 5)
     data = {stage: plain(result) for stage, result in results.items()}
+    if stopped:
+        return Completed(name="Stopped", message="; ".join([stopped, *problems]), data=data)
     if not n_failed:
         return Completed(message="; ".join(problems) or None, data=data)
     message = f"{n_failed} failed: {'; '.join(problems)}"

@@ -1,5 +1,6 @@
 """Commands that work through months of stations."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -21,13 +22,32 @@ from geomon.cli.common import (
 from geomon.errors import DataError
 
 if TYPE_CHECKING:
-    from geomon.services.backfill import Mode
+    from geomon.config import Config
+    from geomon.services.backfill import BackfillPlan, Mode
 
 backfill_app = typer.Typer(
     no_args_is_help=True, help="Months of stations: plan first, resumable at any moment."
 )
 _MODES = ("missing", "failed", "missing+failed", "stale", "all")
-ModeOption = Annotated[str, typer.Option("--mode", help=f"One of {', '.join(_MODES)}.")]
+ModeOption = Annotated[
+    str,
+    typer.Option(
+        "--mode",
+        help=f"One of {', '.join(_MODES)}; stale is what an older picker or config made.",
+    ),
+]
+ParallelOption = Annotated[
+    int, typer.Option("--parallel", min=1, max=64, help="Stations at work at once.")
+]
+HoursOption = Annotated[
+    float | None, typer.Option("--max-hours", min=0, help="Begin nothing that would end later.")
+]
+CostOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-cost", min=0, help="Begin nothing that would cost more; see compute.cost_per_hour."
+    ),
+]
 
 
 def _mode(text: str) -> "Mode":
@@ -58,10 +78,17 @@ def plan(
 
 @backfill_app.command()
 def run(
-    start: StartOption,
-    end: EndOption,
+    start: StartOption = "",
+    end: EndOption = "",
     stations: StationsOption = "",
     mode: ModeOption = "missing+failed",
+    plan_file: Annotated[
+        Path | None,
+        typer.Option("--plan", metavar="FILE", help="What `plan --json` printed, to do just that."),
+    ] = None,
+    parallel: ParallelOption = 1,
+    max_hours: HoursOption = None,
+    max_cost: CostOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -69,9 +96,31 @@ def run(
     from geomon.services import backfill
 
     network = load(config)
-    planned = backfill.plan(network, span_of(start, end), patterns(stations), _mode(mode))
+    if plan_file is not None:
+        planned = backfill.BackfillPlan.from_json(plan_file.read_text(encoding="utf-8"))
+    elif start and end:
+        planned = backfill.plan(network, span_of(start, end), patterns(stations), _mode(mode))
+    else:
+        raise DataError("say --start and --end, or --plan FILE")
+    _do(network, planned, parallel, max_hours, max_cost, as_json=as_json)
+
+
+def _do(
+    network: "Config",
+    planned: "BackfillPlan",
+    parallel: int,
+    max_hours: float | None,
+    max_cost: float | None,
+    *,
+    as_json: bool,
+) -> None:
+    from geomon.services import backfill_run
+
+    limits = backfill_run.Limits(max_hours, max_cost)
     with progress_bars() as progress:
-        report = backfill.run(network, planned, progress=progress)
+        report = backfill_run.run(
+            network, planned, max_parallel=parallel, limits=limits, progress=progress
+        )
     finish({"backfill": report}, as_json=as_json)
 
 
@@ -80,11 +129,21 @@ def retry(
     start: StartOption,
     end: EndOption,
     stations: StationsOption = "",
+    parallel: ParallelOption = 1,
+    max_hours: HoursOption = None,
+    max_cost: CostOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Do again only what failed."""
-    run(start, end, stations, "failed", config, as_json)
+    """Do again only what failed, after telling why it failed."""
+    from geomon.services import backfill
+
+    network = load(config)
+    planned = backfill.plan(network, span_of(start, end), patterns(stations), "failed")
+    if not as_json:
+        for reason in planned.reasons:
+            print(f"failed: {reason}")
+    _do(network, planned, parallel, max_hours, max_cost, as_json=as_json)
 
 
 @backfill_app.command()
@@ -95,13 +154,32 @@ def status(
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every stream, day and stage as a grid."""
-    from dataclasses import asdict
+    """Show every stream, day and stage as a grid, why stages failed, and what is at work now."""
+    from geomon.services import grid
 
+    network, span = load(config), span_of(start, end)
+    cells = grid.status(network, span, stations=patterns(stations))
+    at_work = grid.at_work(network, span)
+    if as_json:
+        print_json(grid.document(cells, at_work))
+    else:
+        print(grid.drawn(cells, at_work))
+
+
+@backfill_app.command()
+def cancel(
+    start: Annotated[
+        str, typer.Option("--start", metavar="T", help="Only backfills of this time …")
+    ] = "1900-01-01",
+    end: Annotated[str, typer.Option("--end", metavar="T", help="… to this.")] = "2200-01-01",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell running backfills to stop; what they are at work on they finish."""
     from geomon.services import backfill
 
-    cells = backfill.status(load(config), span_of(start, end), stations=patterns(stations))
+    n_at_work = backfill.cancel(load(config), span_of(start, end))
     if as_json:
-        print_json([asdict(cell) for cell in cells])
+        print_json({"n_at_work": n_at_work})
     else:
-        print(backfill.grid(cells))
+        print(f"told to stop; {n_at_work} units at work are finished")

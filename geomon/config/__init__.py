@@ -186,14 +186,40 @@ class Schedule(Section):
 
 
 class Alerts(Section):
-    """Who is told about a new event."""
+    """Which events are told, what else is, and to whom; everything told is logged too.
+
+    An event that meets the rule is told once, again when it changes, and again when it is
+    withdrawn or rejected.
+    """
 
     min_magnitude: float | None = None
     """Smallest magnitude told; every event, also one without magnitude, by default."""
     min_stations: Annotated[int, Field(ge=3)] = 6
     """Fewest stations of an event told."""
+    max_gap_deg: Annotated[float, Field(gt=0, le=360)] | None = None
+    """Largest azimuthal gap of an event told, degrees; any by default."""
+    min_probability: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Least probability of being real of an event told; any by default."""
+    max_age_h: Annotated[float, Field(gt=0)] = 24.0
+    """Events found later than this after they happened are not told, hours."""
+    update_magnitude: Annotated[float, Field(gt=0)] = 0.3
+    """Change of magnitude that is told as an update."""
+    update_km: Annotated[float, Field(gt=0)] = 10.0
+    """Change of epicentre that is told as an update, kilometres."""
+    silent_after_s: Annotated[int, Field(ge=60)] | None = 7200
+    """A station whose newest sample is older is told as silent, and told when it is back; null
+    tells neither."""
     webhook_url: str | None = None
-    """Where new events are sent as JSON by HTTP POST; they are always logged."""
+    """Where everything told is sent as JSON by HTTP POST."""
+    email_to: tuple[Annotated[str, Field(pattern=r"[^@\s]+@[^@\s]+")], ...] = ()
+    """Who gets everything told by e-mail; user and password of the mail server come from
+    GEOMON_SMTP_USER and GEOMON_SMTP_PASSWORD, and are sent encrypted."""
+    email_from: str = "geomon@localhost"
+    """Sender of the e-mails."""
+    smtp_host: str = "localhost"
+    """Mail server."""
+    smtp_port: Annotated[int, Field(ge=1, le=65_535)] = 25
+    """Port of the mail server."""
 
 
 class Compute(Section):
@@ -239,7 +265,7 @@ class Config(BaseSettings):
     schedule: Schedule = Schedule()
     """When the flows run."""
     alerts: Alerts = Alerts()
-    """Who is told about a new event."""
+    """Which events are told, and to whom."""
     compute: Compute = Compute()
     """Where the work is done."""
     server: Server = Server()

@@ -1,46 +1,46 @@
 """Months of stations: a plan and a quote first, then only what is missing, failed or stale.
 
 The ledger says what is done, so a backfill that was stopped, killed or run twice goes on where
-it was, and two that overlap end in the same archive and catalogue.
+it was, and two that overlap end in the same archive and catalogue. A unit of work is claimed with
+a lease that its worker renews: others leave it alone meanwhile, and take it when the worker died.
 """
 
+import json
+import logging
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import date
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
-from geomon.config import Config, find_config, load_config
-from geomon.errors import GeomonError
-from geomon.ids import StreamId
-from geomon.services.coverage import archived_spans, common, picked_spans
-from geomon.services.fanout import fan_out
+from geomon.config import Config
+from geomon.errors import DataError, GeomonError
+from geomon.services.grid import STAGES, Cell, Reason, Stage, reasons, status
 from geomon.services.ingest import ingest
-from geomon.services.locate import locate, locate_version
-from geomon.services.pick import pick
-from geomon.services.reports import Progress, Report, distinct, no_progress
+from geomon.services.locate import locate
+from geomon.services.pick import PickReport, pick
+from geomon.services.reports import Report
 from geomon.services.workspace import workspace
-from geomon.times import NS_PER_DAY, TimeSpan, merged, subtracted
+from geomon.stores.database import Run
+from geomon.stores.ledger import NETWORK, Ledger, Product
+from geomon.times import NS_PER_DAY, TimeSpan, format_ns
+
+logger = logging.getLogger(__name__)
 
 type Mode = Literal["missing", "failed", "missing+failed", "stale", "all"]
-type Stage = Literal["fetch", "pick", "locate"]
-type State = Literal["missing", "failed", "stale", "nodata", "done"]
 
+MODES: tuple[Mode, ...] = ("missing", "failed", "missing+failed", "stale", "all")
 DAYS_PER_UNIT = 7
+LEASE_S = 9.0
+"""A dead worker's unit is taken over after this; losing a lease alive costs work done twice."""
+
 _BYTES_PER_SAMPLE = 1.5
 """Steim-2 miniSEED of typical records."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Cell:
-    """What one stage did for one stream (or the network) on one day."""
-
-    key: str
-    day: date
-    stage: Stage
-    state: State
-    seconds: float
+_PRODUCTS: dict[Stage, Product] = {"fetch": "archive", "pick": "pick", "locate": "locate"}
+_CANCEL = "cancel"
+"""Key of the ledger's row that says when a backfill was last told to stop."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,6 +49,11 @@ class BackfillUnit:
 
     station: str
     span: TimeSpan
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it is the network's."""
+        return self.station == NETWORK
 
     def __str__(self) -> str:
         last = TimeSpan(self.span.end_ns - 1, self.span.end_ns).start
@@ -59,9 +64,21 @@ class BackfillUnit:
 class BackfillPlan(Report):
     """What a backfill would do, and what it would take.
 
-    `to_do` counts days of streams (days of the network for ``locate``) by stage and state;
-    `fetch_gb` is estimated from sampling rates; `hours` is quoted from what this installation
-    took before, None for a stage that never ran here.
+    Attributes
+    ----------
+    to_do : dict
+        Days of streams (days of the network for ``locate``) by stage and state.
+    fetch_gb : float
+        Estimated from sampling rates.
+    hours : float or None
+        Work, one unit after the other, from what this installation took before; None when a
+        stage that is to be done was never measured here.
+    cost : float or None
+        From `hours`, `fetch_gb` and what the config says an hour and a gigabyte cost.
+    reasons : tuple of Reason
+        Why what failed failed.
+    units : tuple of BackfillUnit
+        The newest days first; the stations' before the network's.
     """
 
     mode: Mode
@@ -69,12 +86,27 @@ class BackfillPlan(Report):
     end: str
     n_stations: int
     n_days: int
-    n_units: int
     to_do: dict[str, dict[str, int]]
     fetch_gb: float
     hours: float | None
-    station_units: tuple[BackfillUnit, ...] = ()
-    network_units: tuple[BackfillUnit, ...] = ()
+    cost: float | None
+    reasons: tuple[Reason, ...] = ()
+    units: tuple[BackfillUnit, ...] = ()
+
+    @property
+    def n_units(self) -> int:
+        """Pieces of work."""
+        return len(self.units)
+
+    @property
+    def span(self) -> TimeSpan:
+        """What it is about."""
+        return TimeSpan.parse(self.start, self.end)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        # Not `super()`, which a dataclass with slots leaves pointing at the class before.
+        return Report.as_dict(self) | {"n_units": self.n_units}
 
     def text(self) -> str:
         """Return the plan for a person."""
@@ -85,45 +117,50 @@ class BackfillPlan(Report):
         for stage, states in self.to_do.items():
             counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
             lines.append(f"  {stage:<7} {counts or 'nothing known'}")
-        took = "not measured here yet" if self.hours is None else f"about {self.hours:.2g} h"
+        lines += [f"  failed: {reason}" for reason in self.reasons]
+        took = "time not measured here yet" if self.hours is None else f"{self.hours:.2g} h of work"
+        cost = f", cost {self.cost:.2f}" if self.cost else ""
         lines.append(
-            f"  to do: {self.n_units} units, about {self.fetch_gb:.3g} GB to fetch, {took}"
+            f"  to do: {self.n_units} units, {self.fetch_gb:.3g} GB to fetch, {took}{cost}"
         )
         return "\n".join(lines)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a plan that was printed as JSON.
+
+        Raises
+        ------
+        DataError
+            If it is no such document.
+        """
+        try:
+            content = json.loads(text)
+            content.pop("n_units")
+            content["reasons"] = tuple(Reason(**reason) for reason in content["reasons"])
+            content["units"] = tuple(
+                BackfillUnit(unit["station"], TimeSpan(**unit["span"])) for unit in content["units"]
+            )
+            content["problems"] = tuple(content["problems"])
+            return cls(**content)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            msg = f"not a plan of `geomon backfill plan --json`: {error}"
+            raise DataError(msg) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitReport(Report):
-    """What one unit brought."""
+    """What one unit brought; `held` names it when somebody else is at work on it."""
 
     n_units: int = 1
+    n_bytes: int = 0
     n_new_samples: int = 0
     n_picks_added: int = 0
+    n_picks_removed: int = 0
     n_events_created: int = 0
     n_events_updated: int = 0
-
-
-def status(config: Config, span: TimeSpan, *, stations: tuple[str, ...] = ()) -> list[Cell]:
-    """Return the state of every stage on every day of every stream, in order.
-
-    Raises
-    ------
-    SourceError
-        If no station metadata can be had at all.
-    """
-    space = workspace(config)
-    inventory = space.refreshed_stations(span).selected(stations)
-    streams = inventory.preferred_streams(span, config.network.channels)
-    cells: list[Cell] = []
-    for stream in streams:
-        archived = archived_spans(config, stream, span)
-        picked = picked_spans(config, stream, span)
-        for day in span.steps(NS_PER_DAY):
-            cells.append(_fetch_cell(config, stream, day, archived))
-            cells.append(_pick_cell(config, stream, day, archived, picked))
-    for day in span.steps(NS_PER_DAY):
-        cells.append(_locate_cell(config, day, inventory.version))
-    return sorted(cells)
+    n_events_withdrawn: int = 0
+    held: BackfillUnit | None = None
 
 
 def plan(
@@ -140,201 +177,182 @@ def plan(
         If no station metadata can be had at all.
     """
     cells = status(config, span, stations=stations)
-    wanted = [cell for cell in cells if _is_wanted(cell, mode)]
-    keys = {cell.key for cell in cells if cell.stage == "fetch"}
-    of_station = sorted({key.rsplit(".", 2)[0] for key in keys})
-    parts = list(_chunks(span))
-    station_units = tuple(
-        BackfillUnit(station, part)
-        for part in parts
-        for station in of_station
-        if any(_is_in(cell, station, part) for cell in wanted)
-    )
-    days_touched = [part for part in parts if any(part.overlaps(u.span) for u in station_units)]
-    network_units = tuple(
-        BackfillUnit("network", part)
-        for part in parts
-        if part in days_touched or any(_is_in(cell, "network", part) for cell in wanted)
-    )
-    to_do: dict[str, dict[str, int]] = {}
-    for stage in ("fetch", "pick", "locate"):
-        to_do[stage] = dict(Counter(cell.state for cell in cells if cell.stage == stage))
+    wanted = _wanted(cells, mode)
+    parts = list(span.steps(DAYS_PER_UNIT * NS_PER_DAY))
+    places = {day: index for index, part in enumerate(parts) for day in part.days()}
+    touched = {(_station(cell.key), places[cell.day]) for cell in wanted}
+    units = [BackfillUnit(station, parts[index]) for station, index in touched]
+    rule = config.compute
+    fetch_gb, hours = _gigabytes(config, wanted), _hours(config, wanted)
     return BackfillPlan(
         mode=mode,
-        start=str(span.start.isoformat()),
-        end=str(span.end.isoformat()),
-        n_stations=len(of_station),
-        n_days=len(list(span.steps(NS_PER_DAY))),
-        n_units=len(station_units) + len(network_units),
-        to_do=to_do,
-        fetch_gb=_gigabytes(config, wanted),
-        hours=_hours(config, wanted),
-        station_units=station_units,
-        network_units=network_units,
+        start=format_ns(span.start_ns),
+        end=format_ns(span.end_ns),
+        n_stations=len({_station(cell.key) for cell in cells if cell.stage == "fetch"}),
+        n_days=len(span.days()),
+        to_do={
+            stage: dict(Counter(cell.state for cell in cells if cell.stage == stage))
+            for stage in STAGES
+        },
+        fetch_gb=fetch_gb,
+        hours=hours,
+        cost=None if hours is None else hours * rule.cost_per_hour + fetch_gb * rule.cost_per_gb,
+        reasons=tuple(reasons(cells)),
+        units=tuple(sorted(units, key=lambda u: (-u.span.start_ns, u.is_network, u.station))),
     )
 
 
-def run(config: Config, planned: BackfillPlan, *, progress: Progress = no_progress) -> UnitReport:
-    """Do a plan: all stations first, then the network. A unit that fails is reported.
+def _wanted(cells: Iterable[Cell], mode: Mode) -> list[Cell]:
+    """Return what a mode asks for, and what follows from it: new data are picked and located."""
+    kept = list(cells)
+    wanted = {cell for cell in kept if mode == "all" or cell.state in mode.split("+")}
+    fetched = {(cell.key, cell.day) for cell in wanted if cell.stage == "fetch"}
+    wanted |= {cell for cell in kept if cell.stage == "pick" and (cell.key, cell.day) in fetched}
+    days = {cell.day for cell in wanted}
+    return sorted(wanted | {cell for cell in kept if cell.stage == "locate" and cell.day in days})
+
+
+def _station(key: str) -> str:
+    return key if key == NETWORK else ".".join(key.split(".")[:2])
+
+
+def _gigabytes(config: Config, wanted: Iterable[Cell]) -> float:
+    rates: Counter[str] = Counter()
+    for channel in workspace(config).stations().channels:
+        rates[str(channel.seed_id.stream_id)] += round(channel.sampling_rate_hz or 100.0)
+    n_samples = sum(cell.seconds * rates[cell.key] for cell in wanted if cell.stage == "fetch")
+    return n_samples * _BYTES_PER_SAMPLE / 1e9
+
+
+def _hours(config: Config, wanted: Iterable[Cell]) -> float | None:
+    ledger = workspace(config).coverage
+    seconds = 0.0
+    for stage, n_days in Counter(cell.stage for cell in wanted).items():
+        each = ledger.seconds_per_day(_PRODUCTS[stage])
+        if each is None:
+            return None
+        seconds += each * n_days
+    return seconds / 3600
+
+
+def run_one(
+    config: Config,
+    unit: BackfillUnit,
+    *,
+    fetching: Callable[[], AbstractContextManager[None]] = nullcontext,
+    picking: Callable[[Config, BackfillUnit], PickReport] | None = None,
+) -> UnitReport:
+    """Do one unit, unless somebody else holds it; what fails is in the report.
+
+    Parameters
+    ----------
+    config : Config
+        The network.
+    unit : BackfillUnit
+        What to do.
+    fetching : callable
+        Gives a context to fetch in, for example one that waits for a slot at the data centre.
+    picking : callable, optional
+        Has a station picked elsewhere; picked here by default.
 
     Raises
     ------
-    StationMetadataError
-        If station metadata are lost meanwhile.
+    StoreError
+        If the ledger cannot be written.
     """
+    ledger = workspace(config).coverage
+    doer = Run.begin("backfill")
+    mine = ledger.claim(
+        "backfill", unit.station, [unit.span], version="", lease_s=LEASE_S, run=doer
+    )
+    if not mine:
+        return UnitReport(n_units=0, held=unit)
     started = time.monotonic()
-    reports = fan_out(
-        run_one, config, planned.station_units, stage="stations", progress=progress, workers=1
-    )
-    reports += fan_out(
-        run_one, config, planned.network_units, stage="network", progress=progress, workers=1
-    )
-    return UnitReport(
-        n_failed=sum(report.n_failed for report in reports),
-        problems=distinct([line for report in reports for line in report.problems]),
-        took_s=time.monotonic() - started,
-        n_units=len(reports),
-        n_new_samples=sum(report.n_new_samples for report in reports),
-        n_picks_added=sum(report.n_picks_added for report in reports),
-        n_events_created=sum(report.n_events_created for report in reports),
-        n_events_updated=sum(report.n_events_updated for report in reports),
-    )
-
-
-def run_unit(config_name: str, unit: BackfillUnit) -> UnitReport:
-    """Do one unit in a process that knows the config by name only.
-
-    Raises
-    ------
-    ConfigError
-        If the config cannot be used.
-    """
-    return run_one(load_config(find_config(config_name)), unit)
-
-
-def run_one(config: Config, unit: BackfillUnit) -> UnitReport:
-    """Do one unit; what fails is in the report."""
+    report = UnitReport(n_failed=1, problems=(f"{unit}: ended by a defect",))
     try:
-        if unit.station == "network":
+        with _kept(ledger, doer):
+            report = _worked(config, unit, fetching, picking or _pick_here)
+    finally:
+        ledger.record(
+            "backfill", unit.station, unit.span, state="failed" if report.n_failed else "done",
+            error="; ".join(report.problems[:3]) if report.n_failed else "",
+            seconds=round(time.monotonic() - started, 3), run=doer,
+        )  # fmt: skip
+    return replace(report, took_s=time.monotonic() - started)
+
+
+@contextmanager
+def _kept(ledger: Ledger, doer: Run) -> Iterator[None]:
+    """Renew a lease as long as this process lives."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(LEASE_S / 3):
+            try:
+                ledger.renew("backfill", lease_s=LEASE_S, run=doer)
+            except GeomonError as error:
+                logger.warning("lease of %s not renewed: %s", doer.run_id, error)
+
+    heart = threading.Thread(target=renew, name=f"lease of {doer.run_id}", daemon=True)
+    heart.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        heart.join()
+
+
+def _pick_here(config: Config, unit: BackfillUnit) -> PickReport:
+    return pick(config, unit.span, stations=(unit.station,))
+
+
+def _worked(
+    config: Config,
+    unit: BackfillUnit,
+    fetching: Callable[[], AbstractContextManager[None]],
+    picking: Callable[[Config, BackfillUnit], PickReport],
+) -> UnitReport:
+    try:
+        if unit.is_network:
             located = locate(config, unit.span)
             return UnitReport(
                 n_failed=located.n_failed,
                 problems=located.problems,
-                took_s=located.took_s,
                 n_events_created=located.n_created,
                 n_events_updated=located.n_updated,
+                n_events_withdrawn=located.n_withdrawn,
             )
-        fetched = ingest(config, unit.span, stations=(unit.station,))
-        picked = pick(config, unit.span, stations=(unit.station,))
+        with fetching():
+            fetched = ingest(config, unit.span, stations=(unit.station,))
+        picked = picking(config, unit)
     except GeomonError as error:
         return UnitReport(n_failed=1, problems=(f"{unit}: {error}",))
     return UnitReport(
         n_failed=fetched.n_failed + picked.n_failed,
         problems=(*fetched.problems, *picked.problems),
-        took_s=fetched.took_s + picked.took_s,
+        n_bytes=fetched.n_bytes,
         n_new_samples=fetched.n_new_samples,
         n_picks_added=picked.n_added,
+        n_picks_removed=picked.n_removed,
     )
 
 
-def grid(cells: Iterable[Cell]) -> str:
-    """Draw one line a stream and stage with a sign a day, explained in the first line."""
-    signs = {"done": "#", "failed": "!", "stale": "~", "nodata": "o", "missing": "."}
-    rows: dict[tuple[str, str], str] = {}
-    for cell in sorted(cells, key=lambda c: (c.key, c.stage, c.day)):
-        row = (cell.key, cell.stage)
-        rows[row] = rows.get(row, "") + signs[cell.state]
-    width = max((len(key) for key, _ in rows), default=0)
-    lines = [f"{key:<{width}} {stage:<6} |{line}|" for (key, stage), line in sorted(rows.items())]
-    return "\n".join(["a sign a day: # done, ! failed, ~ stale, o no data, . to do", *lines])
+def cancel(config: Config, span: TimeSpan) -> int:
+    """Tell every backfill that touches a span to stop; return how many units are at work now.
 
+    Units at work are finished, no other one is begun. Backfills started later are not meant.
 
-def _fetch_cell(config: Config, stream: StreamId, day: TimeSpan, archived: list[TimeSpan]) -> Cell:
-    lacking = sum(part.duration_s for part in subtracted(day, archived))
-    entries = workspace(config).coverage.entries("archive", key=str(stream), span=day)
-    states = {entry.state for entry in entries}
-    asked = merged(entry.span for entry in entries if entry.state in {"done", "nodata"})
-    state: State
-    if "failed" in states:
-        state = "failed"
-    elif lacking < 1 or not subtracted(day, asked):
-        state = "done" if lacking < day.duration_s else "nodata"
-    else:
-        state = "missing"
-    return Cell(str(stream), day.start.date(), "fetch", state, lacking)
-
-
-def _pick_cell(
-    config: Config,
-    stream: StreamId,
-    day: TimeSpan,
-    archived: list[TimeSpan],
-    picked: list[TimeSpan],
-) -> Cell:
-    held = common([day], archived)
-    left = sum(rest.duration_s for part in held for rest in subtracted(part, picked))
-    entries = workspace(config).coverage.entries("pick", key=str(stream), span=day)
-    state: State
-    if any(entry.state == "failed" for entry in entries):
-        state = "failed"
-    elif left > 0:
-        state = "stale" if entries else "missing"
-    else:
-        state = "done" if held else "nodata"
-    return Cell(str(stream), day.start.date(), "pick", state, left)
-
-
-def _locate_cell(config: Config, day: TimeSpan, inventory_version: str) -> Cell:
-    entries = workspace(config).coverage.entries("locate", key="network", span=day)
-    version = locate_version(config, inventory_version)
-    current = merged(entry.span for entry in entries if entry.version == version)
-    left = sum(part.duration_s for part in subtracted(day, current))
-    state: State = "done"
-    if left > 0:
-        state = "stale" if entries else "missing"
-    elif all(entry.state == "nodata" for entry in entries):
-        state = "nodata"
-    return Cell("network", day.start.date(), "locate", state, left)
-
-
-def _is_wanted(cell: Cell, mode: Mode) -> bool:
-    return mode == "all" or cell.state in mode.split("+")
-
-
-def _is_in(cell: Cell, station: str, part: TimeSpan) -> bool:
-    same = cell.key == station or cell.key.startswith(f"{station}.")
-    return (
-        same
-        and part.start.date() <= cell.day <= TimeSpan(part.end_ns - 1, part.end_ns).start.date()
-    )
-
-
-def _chunks(span: TimeSpan) -> Iterable[TimeSpan]:
-    return span.steps(DAYS_PER_UNIT * NS_PER_DAY)
-
-
-def _gigabytes(config: Config, cells: Iterable[Cell]) -> float:
-    rates: Counter[str] = Counter()
-    for channel in workspace(config).stations().channels:
-        rates[str(channel.seed_id.stream_id)] += round(channel.sampling_rate_hz or 100.0)
-    n_bytes = sum(
-        cell.seconds * rates[cell.key] * _BYTES_PER_SAMPLE
-        for cell in cells
-        if cell.stage == "fetch"
-    )
-    return n_bytes / 1e9
-
-
-def _hours(config: Config, cells: Iterable[Cell]) -> float | None:
+    Raises
+    ------
+    StoreConflict
+        If other writers stayed in the way.
+    """
     ledger = workspace(config).coverage
-    seconds = 0.0
-    for cell in cells:
-        product: Literal["archive", "pick", "locate"] = (
-            "archive" if cell.stage == "fetch" else cell.stage
-        )
-        each = ledger.median_seconds(product)
-        if each is None:
-            return None
-        tiles = NS_PER_DAY / 1e9 / config.association.tile_s if cell.stage == "locate" else 1
-        seconds += each * tiles
-    return seconds / 3600
+    ledger.record("backfill", _CANCEL, span, state="done", input_hash=str(time.time_ns()))
+    return len(ledger.at_work("backfill", span))
+
+
+def is_cancelled(config: Config, span: TimeSpan, since_ns: int) -> bool:
+    """Tell whether backfills that touch a span were told to stop after an instant."""
+    told = workspace(config).coverage.entries("backfill", key=_CANCEL, span=span)
+    return any(int(entry.input_hash) > since_ns for entry in told)

@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from geomon.config import Config
-from geomon.ids import StreamId
+from geomon.ids import StationId, StreamId
 from geomon.services.missing import Missing, missing
 from geomon.services.pick import PIECE_NS, known_pieces, picker_version
-from geomon.services.workspace import workspace
+from geomon.services.workspace import Workspace, workspace
 from geomon.times import NS_PER_S, TimeSpan, day_span, merged
 
 _HOUR_NS = 3600 * NS_PER_S
@@ -104,6 +104,18 @@ def stream_spans(
         picked = common(archived, picked_spans(config, stream, span))
         found.append(StreamSpans(stream, archived, picked, common(picked, located)))
     return found
+
+
+def newest_samples(space: Workspace) -> dict[StationId, int]:
+    """Return the end of the newest archived sample of every station that has any."""
+    ends: dict[StationId, int] = {}
+    for stream in space.archive.streams():
+        if not (days := space.archive.days(stream)):
+            continue
+        held = space.archive.coverage(stream, day_span(days[-1]))
+        for span in (span for spans in held.values() for span in spans):
+            ends[stream.station_id] = max(span.end_ns, ends.get(stream.station_id, 0))
+    return dict(sorted(ends.items()))
 
 
 def archived_spans(config: Config, stream: StreamId, span: TimeSpan) -> list[TimeSpan]:

@@ -15,17 +15,36 @@ def fan_out[Key, Result](
     stage: str,
     progress: Progress,
     workers: int | None = None,
+    resource: str | None = None,
 ) -> list[Result]:
     """Call ``work(config, key)`` for every key and return the results in the order of the keys.
 
     With ``compute.dask_scheduler`` the calls go to that cluster, otherwise to threads here.
-    `work` must be a module-level function and turn expected failures into results.
+    `work` must be a module-level function and turn expected failures into results; a call that
+    the cluster loses with its worker is made again by another one.
+
+    Parameters
+    ----------
+    work : callable
+        What to do with one key.
+    config : Config
+        The network.
+    keys : sequence
+        What to do it with.
+    stage : str
+        What `progress` is told.
+    progress : callable
+        Told about every call that came back.
+    workers : int, optional
+        Threads here; ``compute.workers`` by default.
+    resource : str, optional
+        What a worker of the cluster must offer, one of it a call.
     """
     progress(stage, 0, len(keys))
     if not keys:
         return []
     if config.compute.dask_scheduler:
-        return _on_cluster(work, config, keys, stage, progress)
+        return _on_cluster(work, config, keys, stage, progress, resource)
     return _on_threads(work, config, keys, stage, progress, workers or config.compute.workers)
 
 
@@ -61,11 +80,13 @@ def _on_cluster[Key, Result](
     keys: Sequence[Key],
     stage: str,
     progress: Progress,
+    resource: str | None,
 ) -> list[Result]:
     from distributed import Client, as_completed
 
+    needs = {resource: 1} if resource else None
     with Client(config.compute.dask_scheduler, set_as_default=False) as client:
-        futures = [client.submit(work, config, key, pure=False) for key in keys]
+        futures = [client.submit(work, config, key, pure=False, resources=needs) for key in keys]
         for done, _ in enumerate(as_completed(futures, loop=client.loop), start=1):
             progress(stage, done, len(keys))
         return list(client.gather(futures))

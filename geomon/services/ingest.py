@@ -214,6 +214,7 @@ def _fetch_holes(config: Config, unit: _Unit) -> _Outcome:
     timing_quality: dict[SeedId, float] = {}
     n_bytes = n_new = 0
     failed = False
+    started = time.monotonic()
     for hole, lacking in holes.to_ask():
         for part in hole.steps(_longest_ns(space, lacking, hole)):
             fetched = space.source.fetch(lacking, part.padded(_MARGIN_S))
@@ -226,7 +227,8 @@ def _fetch_holes(config: Config, unit: _Unit) -> _Outcome:
                 holes.note(part, lacking)
             elif holes.lacks(part, lacking):  # what a failing source had, another may have given
                 failed = True
-    missing_s = _record(space, unit, failed=failed, problems=problems)
+    took_s = time.monotonic() - started if outcomes else None
+    missing_s = _record(space, unit, failed=failed, problems=problems, took_s=took_s)
     if n_new:
         _assess(config, unit, timing_quality)
     logger.info(
@@ -255,16 +257,21 @@ def _longest_ns(space: Workspace, seed_ids: Sequence[SeedId], hole: TimeSpan) ->
     return max(60, int(seconds)) * NS_PER_S
 
 
-def _record(space: Workspace, unit: _Unit, *, failed: bool, problems: Iterable[str]) -> float:
+def _record(
+    space: Workspace, unit: _Unit, *, failed: bool, problems: Iterable[str], took_s: float | None
+) -> float:
     """Enter the station-day into the ledger; return the seconds its sensors lack."""
     missing_s = 0.0
+    each_s = None if took_s is None else round(took_s / len(unit.streams), 3)
     for stream in unit.streams:
         coverage = space.archive.coverage(stream, unit.span)
         held = merged(part for parts in coverage.values() for part in parts)
         missing_s += sum(part.duration_s for part in subtracted(unit.span, held))
         state: State = "failed" if failed else "done" if held else "nodata"
         error = "; ".join([*problems][:3])
-        space.coverage.record("archive", str(stream), unit.span, state=state, error=error)
+        space.coverage.record(
+            "archive", str(stream), unit.span, state=state, error=error, seconds=each_s
+        )
     return missing_s
 
 

@@ -21,10 +21,14 @@ from geomon.services.pick import PIECE_NS, affected_pieces, known_pieces, picker
 from geomon.services.reports import Progress, Report, distinct, no_progress
 from geomon.services.workspace import workspace
 from geomon.stations import Station, Stations
+from geomon.stores.ledger import Entry
 from geomon.times import TimeSpan, day_span, to_ns
 from geomon.velocity.corrections import CorrectionHistory, StationDelay
 
 logger = logging.getLogger(__name__)
+
+_LOOKS = 3
+"""How often at most tiles are solved again because picks changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +52,7 @@ class _Tally:
     updated: list[str] = field(default_factory=list)
     n_withdrawn: int = 0
     problems: list[str] = field(default_factory=list)
-    n_failed: int = 0
+    failed: set[TimeSpan] = field(default_factory=set)
 
 
 def locate(config: Config, span: TimeSpan, *, progress: Progress = no_progress) -> LocateReport:
@@ -69,14 +73,12 @@ def locate(config: Config, span: TimeSpan, *, progress: Progress = no_progress) 
     tiles = work.tiles
     progress("locate", 0, len(tiles))
     for done, tile in enumerate(tiles, start=1):
-        try:
-            work.bring_up_to_date(tile, tally)
-        except GeomonError as error:
-            tally.n_failed += 1
-            tally.problems.append(f"tile {tile}: {error}")
+        work.try_tile(tile, tally)
         progress("locate", done, len(tiles))
+    if tally.n_solved:
+        _look_again(config, span, tally)
     return LocateReport(
-        n_failed=tally.n_failed,
+        n_failed=len(tally.failed),
         problems=distinct([*work.problems, *tally.problems, *work.told_no_magnitude()]),
         took_s=time.monotonic() - started,
         n_tiles=len(tiles),
@@ -87,6 +89,17 @@ def locate(config: Config, span: TimeSpan, *, progress: Progress = no_progress) 
         n_withdrawn=tally.n_withdrawn,
         event_ids=tuple(tally.created),
     )
+
+
+def _look_again(config: Config, span: TimeSpan, tally: _Tally) -> None:
+    """Solve again what others changed meanwhile: the last one to write has seen everything."""
+    for _ in range(_LOOKS):
+        work, before = _Locating(config, span), tally.n_solved
+        for tile in work.tiles:
+            if tile not in tally.failed:
+                work.try_tile(tile, tally)
+        if tally.n_solved == before:
+            return
 
 
 def locate_version(config: Config, inventory_version: str) -> str:
@@ -164,6 +177,18 @@ class _Locating:
             "locate", config_hash=self._version, picker=config.picker.name
         )
 
+    def try_tile(self, tile: TimeSpan, tally: _Tally) -> None:
+        """Bring one tile up to date; a failure is tallied, and kept in the ledger."""
+        try:
+            self.bring_up_to_date(tile, tally)
+        except GeomonError as error:
+            tally.failed.add(tile)
+            tally.problems.append(f"tile {tile}: {error}")
+            self.space.coverage.record(
+                "locate", "network", tile, version=self._version, state="failed",
+                error=str(error), run=self._run,
+            )  # fmt: skip
+
     def bring_up_to_date(self, tile: TimeSpan, tally: _Tally) -> None:
         """Solve one tile if what it depends on changed, and put its events into the catalogue."""
         started = time.monotonic()
@@ -197,12 +222,14 @@ class _Locating:
                 for one in measured.refused
                 if "response" in one.reason or "metadata" in one.reason
             )
-        change = self.space.catalog.replace_events(tile, events, self._run)
         has_data = bool(picks) or self._has_data(tile)
-        ledger.record(
-            "locate", "network", tile, version=self._version, input_hash=input_hash,
-            state="done" if has_data else "nodata", n_items=len(events),
-            seconds=round(time.monotonic() - started, 3), run=self._run,
+        solved_from = Entry(
+            "locate", "network", tile, "done" if has_data else "nodata", self._version, input_hash,
+            n_items=len(events), seconds=round(time.monotonic() - started, 3),
+        )  # fmt: skip
+        change = self.space.catalog.replace_events(
+            tile, events, self._run,
+            also=ledger.revising("locate", "network", tile, lambda _: solved_from),
         )  # fmt: skip
         tally.n_solved += 1
         tally.n_events += len(events)

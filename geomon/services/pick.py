@@ -4,7 +4,7 @@ import logging
 import time
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from geomon.config import Config
@@ -15,6 +15,7 @@ from geomon.picking.prepare import CONTEXT, PIECE, STEP_NS
 from geomon.services.fanout import fan_out
 from geomon.services.reports import Progress, Report, distinct, no_progress
 from geomon.services.workspace import workspace
+from geomon.stores.ledger import Entry
 from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, day_span, merged
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 PIECE_NS = PIECE * STEP_NS
 """Length of the pieces time is cut in, counted from 1970."""
+_LOOKS = 3
+"""How often at most pieces are picked again because data came meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +87,10 @@ def pick(
         for part in _station_days(pieces)
         for stream in sorted(wanted.intersection(space.archive.streams()))
     ]
-    done = fan_out(_pick_stream_day, config, units, stage="pick", progress=progress, workers=1)
+    done = fan_out(
+        _pick_stream_day, config, units, stage="pick", progress=progress, workers=1,
+        resource=config.compute.dask_picking,
+    )  # fmt: skip
     return PickReport(
         n_failed=sum(bool(outcome.problem) for outcome in done),
         problems=distinct([outcome.problem for outcome in done if outcome.problem]),
@@ -160,6 +166,22 @@ def _pick_stream_day(config: Config, unit: _Unit) -> _Outcome:
 
 
 def _pick_changed_pieces(config: Config, unit: _Unit) -> _Outcome:
+    """Pick what changed, and again what others archived meanwhile: the last has seen everything."""
+    done = _pick_once(config, unit)
+    for _ in range(_LOOKS if done.picked_s else 0):
+        more = _pick_once(config, unit)
+        if not more.picked_s:
+            break
+        done = _Outcome(
+            done.picked_s + more.picked_s,
+            done.n_picks + more.n_picks,
+            done.n_added + more.n_added,
+            done.n_removed + more.n_removed,
+        )
+    return done
+
+
+def _pick_once(config: Config, unit: _Unit) -> _Outcome:
     from geomon.picking.infer import context_s, pick_and_judge
 
     started = time.monotonic()
@@ -174,34 +196,36 @@ def _pick_changed_pieces(config: Config, unit: _Unit) -> _Outcome:
     version = picker_version(config)
     day = _day(unit)
     known = known_pieces(space.coverage.input_hash("pick", str(unit.stream_id), day, version))
+    found = {piece.start_ns // step: now for piece, now in zip(pieces, prints, strict=True)}
     stale = [
-        piece
-        for piece, now in zip(pieces, prints, strict=True)
-        if known.get(piece.start_ns // step) != now and (now or piece.start_ns // step in known)
+        TimeSpan(piece * step, (piece + 1) * step)
+        for piece, now in found.items()
+        if known.get(piece, "") != now
     ]
     doer = space.catalog.begin_run("pick", config_hash=version, picker=picker.card.label)
     n_picks = n_added = n_removed = 0
     picked_s = 0.0
+    told = started
     gated: Counter[str] = Counter()
     for run in merged(stale):
         segments = space.archive.read_stream(unit.stream_id, run.padded(margin_s)).segments
         judged = pick_and_judge(picker, segments, run, thresholds=_thresholds(config))
         picks = [one for one, reason in judged if reason is None]
         gated.update(reason for _, reason in judged if reason is not None)
-        change = space.catalog.replace_picks(unit.stream_id, run, picks, doer)
+        fresh = {piece: now for piece, now in found.items() if run.contains(piece * step)}
+        took_s, told = time.monotonic() - told, time.monotonic()
+        change = space.catalog.replace_picks(
+            unit.stream_id, run, picks, doer,
+            also=space.coverage.revising(
+                "pick", str(unit.stream_id), day,
+                partial(_with_pieces, unit, version, fresh, len(picks), took_s),
+            ),
+        )  # fmt: skip
         n_picks += len(picks)
         n_added += change.added
         n_removed += change.removed
         picked_s += run.duration_s
     if stale:
-        known |= {
-            piece.start_ns // step: now for piece, now in zip(pieces, prints, strict=True) if now
-        }
-        space.coverage.record(
-            "pick", str(unit.stream_id), day, version=version, state="done",
-            input_hash=_text(known), n_items=n_picks,
-            seconds=round(time.monotonic() - started, 3), run=doer,
-        )  # fmt: skip
         logger.info(
             "picked %s %s picks=%d gated=%s span_s=%.0f took_s=%.1f",
             unit.stream_id, day.start.date(), n_picks,
@@ -209,6 +233,25 @@ def _pick_changed_pieces(config: Config, unit: _Unit) -> _Outcome:
             picked_s, time.monotonic() - started,
         )  # fmt: skip
     return _Outcome(picked_s, n_picks, n_added, n_removed)
+
+
+def _with_pieces(
+    unit: _Unit,
+    version: str,
+    fresh: dict[int, str],
+    n_picks: int,
+    took_s: float,
+    held: Entry | None,
+) -> Entry:
+    """Say of a stream's day what it was picked from, besides what others say of it since."""
+    pieces, seconds = dict[int, str](), 0.0
+    if held is not None and held.state == "done" and held.version == version:
+        pieces, seconds = known_pieces(held.input_hash), held.seconds or 0.0
+    text = _text({piece: now for piece, now in (pieces | fresh).items() if now})
+    return Entry(
+        "pick", str(unit.stream_id), _day(unit), "done", version, text,
+        n_items=n_picks, seconds=round(seconds + took_s, 3),
+    )  # fmt: skip
 
 
 def _day(unit: _Unit) -> TimeSpan:

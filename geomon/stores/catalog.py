@@ -14,7 +14,7 @@ from geomon.ids import StationId, StreamId
 from geomon.stores import importing, pick_rows, queries, replacing, reviewing, schema
 from geomon.stores.changes import EventChange, changes
 from geomon.stores.comparing import EventDifference, differences
-from geomon.stores.database import Database, Run, stream_ids
+from geomon.stores.database import Database, Run, Write, stream_ids
 from geomon.stores.event_rows import load_events
 from geomon.stores.eventlist import EventList, PickList
 from geomon.stores.gaps import Gaps
@@ -27,6 +27,10 @@ from geomon.stores.queries import OWN, Circle, EventQuery, Order, Time, as_ns
 from geomon.stores.replacing import EventsChange
 from geomon.stores.requests import Requests
 from geomon.times import TimeSpan, from_ns
+
+
+def _nothing(write: Write) -> None:
+    """Write nothing more."""
 
 
 class Catalog:
@@ -104,12 +108,19 @@ class Catalog:
     # ---------------------------------------------------------------------------------- writing
 
     def replace_picks(
-        self, stream_id: StreamId, span: TimeSpan, picks: Sequence[Pick], run: Run
+        self,
+        stream_id: StreamId,
+        span: TimeSpan,
+        picks: Sequence[Pick],
+        run: Run,
+        *,
+        also: Callable[[Write], None] = _nothing,
     ) -> PicksChange:
         """Make `picks` the automatic picks of a stream in a span.
 
         Picks held already stay untouched, others are superseded or added; manual picks are never
-        touched. Doing it twice changes nothing.
+        touched. Doing it twice changes nothing. What `also` writes, such as what the ledger says
+        of them, is there if and only if the picks are.
 
         Raises
         ------
@@ -118,11 +129,22 @@ class Catalog:
         StoreConflict
             If other writers stayed in the way.
         """
-        return self.database.write(
-            run, lambda write: pick_rows.replace_picks(write, stream_id, span, picks)
-        )
 
-    def replace_events(self, span: TimeSpan, events: Sequence[Event], run: Run) -> EventsChange:
+        def work(write: Write) -> PicksChange:
+            change = pick_rows.replace_picks(write, stream_id, span, picks)
+            also(write)
+            return change
+
+        return self.database.write(run, work)
+
+    def replace_events(
+        self,
+        span: TimeSpan,
+        events: Sequence[Event],
+        run: Run,
+        *,
+        also: Callable[[Write], None] = _nothing,
+    ) -> EventsChange:
         """Make `events` the automatic events of a tile.
 
         A solution that matches an event already held (see `geomon.stores.matching`) becomes its
@@ -132,14 +154,21 @@ class Catalog:
         come back. Whatever is replaced stays readable with `as_of`.
 
         An event belongs to the tile that made it, also when its origin lies just outside; an
-        event that moved over the edge of its tile keeps its id.
+        event that moved over the edge of its tile keeps its id. What `also` writes is there if and
+        only if the events are.
 
         Raises
         ------
         StoreConflict
             If other writers stayed in the way.
         """
-        return self.database.write(run, lambda write: replacing.replace_events(write, span, events))
+
+        def work(write: Write) -> EventsChange:
+            change = replacing.replace_events(write, span, events)
+            also(write)
+            return change
+
+        return self.database.write(run, work)
 
     def review(self, event_id: str, state: ReviewState, *, actor: str, reason: str = "") -> Event:
         """Judge an event: confirm, reject, or hand it back to automatic processing.

@@ -1,28 +1,27 @@
 """What was asked for, picked and located, from what, and with what outcome.
 
 The ledger is the truth about what is done; orchestration may be lost without losing science. A row
-says of one product (``archive``, ``pick``, ``locate``), one key (a stream, or ``network``) and one
-span: the version of everything the work depends on besides its input, a hash of the input, and
-the outcome. The newest outcome of an instant is the only one: recording a span cuts older rows back
-to what it leaves of them. Saying again what is known changes nothing.
+says of one product (``archive``, ``pick``, ``locate``; ``backfill`` for its units of work,
+``alert`` for what was told), one key (a stream, or ``network``) and one span: the version of
+everything the work depends on besides its input, a hash of the input, and the outcome. The newest
+outcome of an instant is the only one: recording a span cuts older rows back to what it leaves of
+them. Saying again what is known changes nothing.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, select, update
 
 from geomon.errors import DataError
 from geomon.stores.database import Database, Run, Write
 from geomon.stores.schema import ledger as table
-from geomon.times import NS_PER_S, TimeSpan, merged, subtracted
+from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, merged, subtracted
 
-type Product = Literal["archive", "pick", "locate"]
+type Product = Literal["archive", "pick", "locate", "backfill", "alert"]
 type State = Literal["pending", "running", "done", "nodata", "failed"]
-type Mode = Literal["missing", "failed", "missing+failed", "stale", "all"]
 
 NETWORK = "network"
 """Key of products that belong to no single stream."""
@@ -128,6 +127,22 @@ class Ledger:
 
         self._database.write(doer, work)
 
+    def revising(
+        self, product: Product, key: str, span: TimeSpan, change: Callable[[Entry | None], Entry]
+    ) -> Callable[[Write], None]:
+        """Return what says of a unit, within another change's transaction, what came of it.
+
+        `change` is given what the ledger says of the unit at that moment, whoever said it.
+        """
+
+        def revise(write: Write) -> None:
+            row = write.connection.execute(
+                select(table).where(_is_unit(product, key, span))
+            ).first()
+            _record(write, change(None if row is None else _entry(row)))
+
+        return revise
+
     def claim(
         self,
         product: Product,
@@ -159,16 +174,37 @@ class Ledger:
                 now = write.stamp_ns()
                 if any(row.state == "running" and (row.lease_until_ns or 0) > now for row in held):
                     continue
-                attempts = max(
-                    (row.attempts for row in held if row.state not in _SETTLED), default=0
-                )
                 _cut(write, product, key, span, held)
-                entry = Entry(product, key, span, "running", version, attempts=attempts + 1)
+                attempts = _attempts(held) + 1
+                entry = Entry(product, key, span, "running", version, attempts=attempts)
                 _insert(write, entry, now + round(lease_s * NS_PER_S))
                 taken.append(span)
             return taken
 
         return self._database.write(run, work)
+
+    def renew(self, product: Product, *, lease_s: float, run: Run) -> None:
+        """Prolong the leases of all units that are still `run`'s.
+
+        Raises
+        ------
+        StoreConflict
+            If other writers stayed in the way.
+        """
+
+        def work(write: Write) -> None:
+            until = write.stamp_ns() + round(lease_s * NS_PER_S)
+            write.connection.execute(
+                update(table)
+                .where(
+                    table.c.product == product,
+                    table.c.state == "running",
+                    table.c.run == write.run_key(),
+                )
+                .values(lease_until_ns=until)
+            )
+
+        self._database.write(run, work)
 
     # ---------------------------------------------------------------------------------- reading
 
@@ -229,70 +265,36 @@ class Ledger:
             if version is None or entry.version == version
         )
 
-    def plan(
-        self,
-        product: Product,
-        keys: Sequence[str],
-        spans: Sequence[TimeSpan],
-        *,
-        version: str,
-        mode: Mode = "missing+failed",
-    ) -> list[tuple[str, TimeSpan]]:
-        """Return the units of work to do, newest first; nothing is written.
+    def seconds_per_day(self, product: Product) -> float | None:
+        """Return what a day of one key has taken here; None when none was measured.
 
-        Parameters
-        ----------
-        product : {"archive", "pick", "locate"}
-            What to make.
-        keys, spans : sequences
-            Every unit of interest is a key with a span.
-        version : str
-            What the work depends on now.
-        mode : {"missing", "failed", "missing+failed", "stale", "all"}
-            Units never finished (also those whose lease ended), failed ones, both, those done by
-            another version, or all but the ones somebody is at work on.
+        Whole days are asked first: work cut into minutes costs more, and says less of a backfill.
         """
-        wanted = set(mode.split("+"))
-        plan = []
-        with self._database.read() as connection:
-            now = time.time_ns()
-            for key in keys:
-                known = {
-                    (row.start_ns, row.end_ns): row
-                    for row in connection.execute(
-                        select(table).where(table.c.product == product, table.c.key == key)
-                    )
-                }
-                for span in spans:
-                    row = known.get((span.start_ns, span.end_ns))
-                    situation = _situation(row, version, now)
-                    if situation in wanted or (mode == "all" and situation != "running"):
-                        plan.append((key, span))
-        return sorted(plan, key=lambda unit: (-unit[1].start_ns, unit[0]))
-
-    def median_seconds(self, product: Product) -> float | None:
-        """Return how long a unit of a product usually takes; None when none was done."""
-        query = select(table.c.seconds).where(
+        length_ns = table.c.end_ns - table.c.start_ns
+        query = select(func.sum(table.c.seconds), func.sum(length_ns)).where(
             table.c.product == product, table.c.seconds.is_not(None), table.c.state == "done"
         )
         with self._database.read() as connection:
-            seconds = connection.scalars(query).all()
-        return median(seconds) if seconds else None
+            for asked in (query.where(length_ns >= NS_PER_DAY), query):
+                seconds, spanned_ns = connection.execute(asked).one()
+                if spanned_ns:
+                    return float(seconds) * NS_PER_DAY / float(spanned_ns)
+        return None
+
+    def at_work(self, product: Product, span: TimeSpan) -> list[Entry]:
+        """Return the units that touch a span and that somebody holds now."""
+        now = time.time_ns()
+        query = select(table).where(
+            table.c.product == product, table.c.state == "running", table.c.lease_until_ns > now,
+            table.c.start_ns < span.end_ns, table.c.end_ns > span.start_ns,
+        )  # fmt: skip
+        with self._database.read() as connection:
+            return [_entry(row) for row in connection.execute(query.order_by(table.c.key))]
 
     def _at(self, product: Product, key: str, span: TimeSpan) -> Entry | None:
         with self._database.read() as connection:
             row = connection.execute(select(table).where(_is_unit(product, key, span))).first()
         return None if row is None else _entry(row)
-
-
-def _situation(row: Any, version: str, now_ns: int) -> str:  # noqa: ANN401 - a row of any query
-    if row is None or row.state == "pending":
-        return "missing"
-    if row.state == "running":
-        return "running" if (row.lease_until_ns or 0) > now_ns else "missing"
-    if row.state == "failed":
-        return "failed"
-    return "current" if row.version == version else "stale"
 
 
 def _is_unit(product: str, key: str, span: TimeSpan) -> ColumnElement[bool]:

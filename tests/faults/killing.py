@@ -17,7 +17,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from geomon.config import Config
-from geomon.services import backfill
+from geomon.services.backfill import plan
+from geomon.services.backfill_run import run
 from geomon.services.ingest import ingest
 from geomon.services.locate import locate
 from geomon.services.pick import pick
@@ -53,7 +54,7 @@ def find_events(config: Config, span: TimeSpan) -> None:
 
 def fill_back(config: Config, span: TimeSpan) -> None:
     """Plan and run a backfill, and fail loudly."""
-    report = backfill.run(config, backfill.plan(config, span))
+    report = run(config, plan(config, span))
     assert not report.n_failed, report
 
 

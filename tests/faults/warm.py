@@ -13,7 +13,7 @@ from geomon.ids import SeedId
 from geomon.locating import locate, solve
 from geomon.miniseed import encode
 from geomon.picking import card
-from geomon.services import backfill
+from geomon.services import backfill_run
 from geomon.sources import fdsn, files
 from geomon.sources.miniseed import decode
 from geomon.stores.archive import Archive
@@ -21,7 +21,7 @@ from geomon.stores.catalog import Catalog
 from geomon.times import NS_PER_DAY
 from geomon.waveforms import Provenance, Segment
 
-LOADED = (backfill, card, dask, fdsn, files, locate, obspy, solve)
+LOADED = (backfill_run, card, dask, fdsn, files, locate, obspy, solve)
 
 
 def _touch() -> None:

@@ -12,7 +12,14 @@ from flows.daily import daily
 from flows.ingest import ingest
 from flows.locate import locate
 from flows.pick import pick
-from flows.requests import BackfillRequest, DailyRequest, LocateRequest, StationsRequest
+from flows.report import report
+from flows.requests import (
+    BackfillRequest,
+    DailyRequest,
+    LocateRequest,
+    ReportRequest,
+    StationsRequest,
+)
 from flows.run import main, run
 from geomon.config import load_config
 from geomon.services.run import run as run_services
@@ -64,6 +71,17 @@ def test_run_finds_what_the_services_find_and_twice_is_once(
     assert {f"ingest {station} {when}", f"pick {station} {when}", f"locate network {when}"} <= names
     assert station in shown["coverage"]
     assert "| 2024-05-0" in shown["events"]
+    look_at_the_report(config_path)
+
+
+def look_at_the_report(config_path: Path) -> None:
+    found = report(ReportRequest(config=str(config_path), day="2024-05-02"))
+    assert found["n_events"] > 0
+    with get_client(sync_client=True) as client:
+        shown = {artifact.key: artifact for artifact in client.read_artifacts()}
+    assert shown["map"].data.startswith("data:image/png;base64,iVBOR")
+    assert '"silent"' in shown["stations"].data
+    assert f"{found['n_events']} events" in shown["map"].description
 
 
 def test_the_three_stages_apart_find_the_same(config_path: Path, expected: str) -> None:

@@ -4,8 +4,9 @@ import pytest
 
 from geomon.config import Config
 from geomon.ids import StreamId
-from geomon.services.backfill import Cell, grid, plan, status
+from geomon.services.backfill import plan
 from geomon.services.coverage import coverage, table
+from geomon.services.grid import Cell, drawn, status
 from geomon.services.run import RunReports
 from geomon.services.workspace import workspace
 from geomon.times import TimeSpan
@@ -78,7 +79,7 @@ def test_a_plan_counts_what_is_done_and_what_is_not(
     assert sum(planned.to_do["fetch"].values()) == 2 * n_streams
     assert planned.to_do["fetch"]["missing"] == 2 * n_streams  # six minutes are not a day
     assert planned.to_do["pick"]["nodata"] == n_streams  # nothing archived on the second day
-    assert planned.to_do["locate"] == {"stale": 1, "missing": 1}
+    assert planned.to_do["locate"] == {"missing": 2}
     assert planned.n_units == 12 + 1
     assert planned.fetch_gb > 0
     done = plan(config, SPAN)
@@ -90,6 +91,6 @@ def test_the_grid_has_a_sign_a_day(processed: tuple[Config, RunReports]) -> None
     config, _ = processed
     cells = status(config, TimeSpan.parse("2024-05-02", "2024-05-04"), stations=("XX.GM01",))
     assert [cell.state for cell in cells if cell.stage == "pick"] == ["done", "nodata"]
-    text = grid(cells)
+    text = drawn(cells)
     assert "XX.GM01.00.HH pick   |#o|" in text
     assert all(isinstance(cell, Cell) for cell in cells)

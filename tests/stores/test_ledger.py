@@ -10,7 +10,7 @@ from geomon.errors import DataError
 from geomon.stores.catalog import Catalog
 from geomon.stores.gaps import Gaps
 from geomon.stores.ledger import Entry, Ledger
-from geomon.times import NS_PER_S, TimeSpan, merged
+from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, merged
 from tests.stores.events import HOUR, dump
 
 STREAM = "GM.ST00..HH"
@@ -106,31 +106,18 @@ def test_failures_are_counted_until_it_works(catalog: Catalog) -> None:
     assert ledger.entries()[0].attempts == 1
 
 
-def test_plan(catalog: Catalog) -> None:
+def test_what_a_day_takes_is_known_from_whole_days_first(catalog: Catalog) -> None:
     ledger = catalog.ledger
-    run = catalog.begin_run("pick")
-    ledger.record_all(
-        [
-            Entry("pick", STREAM, TILES[0], "done", "v1", seconds=2.0),
-            Entry("pick", STREAM, TILES[1], "done", "v0", seconds=4.0),
-            Entry("pick", STREAM, TILES[2], "failed", "v1", error="x"),
-            Entry("pick", STREAM, TILES[3], "pending", "v1"),
-        ],
-        run=run,
-    )
-    assert ledger.claim("pick", STREAM, TILES[4:5], version="v1", lease_s=3600, run=run)
-
-    def plan(mode) -> list[int]:
-        units = ledger.plan("pick", [STREAM], TILES, version="v1", mode=mode)
-        return [TILES.index(span) for _, span in units]
-
-    assert plan("missing") == [5, 3]
-    assert plan("failed") == [2]
-    assert plan("missing+failed") == [5, 3, 2]
-    assert plan("stale") == [1]
-    assert plan("all") == [5, 3, 2, 1, 0]
-    assert ledger.median_seconds("pick") == 3.0
-    assert ledger.median_seconds("locate") is None
+    assert ledger.seconds_per_day("pick") is None
+    ledger.record("pick", STREAM, HOUR, state="done", seconds=1.0)
+    assert ledger.seconds_per_day("pick") == pytest.approx(24.0)
+    for number, seconds in enumerate((5.0, 7.0), start=1):
+        day = TimeSpan(
+            HOUR.start_ns + number * NS_PER_DAY, HOUR.start_ns + (number + 1) * NS_PER_DAY
+        )
+        ledger.record("pick", STREAM, day, state="done", seconds=seconds)
+    assert ledger.seconds_per_day("pick") == pytest.approx(6.0)
+    assert ledger.seconds_per_day("locate") is None
 
 
 @pytest.mark.fault(44)
