@@ -20,10 +20,10 @@ from geomon.events import Pick
 
 LEAST_PROBABILITY = 0.5
 """That an event was real, to be one."""
-_INTERCEPT = -6.8
-_EVIDENCE = 0.296  # for each unit of evidence, within the limits
-_LOG_PICKS = 7.77  # for each factor e in the number of picks
-_LOG_STATIONS = -4.17  # and of their stations: P and S of one station are worth more than two P
+_INTERCEPT = -5.95
+_EVIDENCE = 0.462  # for each unit of evidence, within the limits
+_LOG_PICKS = 10.5  # for each factor e in the number of picks
+_LOG_STATIONS = -6.53  # and of their stations: P and S of one station are worth more than two P
 _FITTED_PER_HOUR = 60.0  # events where these were fitted, roughly
 _LEAST, _MOST = -20.0, 15.0
 
