@@ -1,25 +1,44 @@
 """Commands about phase pickers."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from geomon.cli.common import JsonOption, print_json, progress_bars
+from geomon.cli.common import JsonOption, load, print_json, progress_bars
+from geomon.cli.retraining import (
+    dataset,
+    decisions,
+    promote,
+    recipe_of,
+    retrain,
+    reviewed,
+    rollback,
+    train_on_seisbench,
+    windows,
+)
 from geomon.errors import DataError
 
 if TYPE_CHECKING:
     from geomon.picking.card import PickerCard
 
 model_app = typer.Typer(no_args_is_help=True, help="The phase pickers.")
+for command in (retrain, dataset, windows, reviewed, promote, rollback, decisions):
+    model_app.command()(command)
 
 
 @model_app.command("list")
 def list_pickers(
     folder: Annotated[Path | None, typer.Option(help="Also the pickers below this folder.")] = None,
+    config: Annotated[
+        str, typer.Option("--config", metavar="FILE", help="Also the registry of this network.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """List the packaged and the imported pickers, and those below a folder."""
+    """List the packaged and the imported pickers, those below a folder, and a network's registry.
+
+    Of the registry's pickers it says which is the champion, and what was decided about each.
+    """
     from geomon.picking.card import imported_pickers, packaged_pickers, read_card
 
     folders = packaged_pickers()
@@ -27,12 +46,35 @@ def list_pickers(
         if other is not None:
             folders += sorted(path.parent for path in other.rglob("card.json"))
     cards = [(path, read_card(path)) for path in folders]
+    registered = _registered(config) if config else []
     if as_json:
-        print_json([{"path": str(path), **card.model_dump(mode="json")} for path, card in cards])
+        listed = [{"path": str(path), **card.model_dump(mode="json")} for path, card in cards]
+        print_json([*listed, *registered])
         return
+    for one in registered:
+        print(f"{one['label']:<22} {one['state']}: {one['decided']}\n    {one['description']}")
     for path, card in cards:
         scores = ", ".join(f"{name} {value:.3f}" for name, value in list(card.scores.items())[:4])
         print(f"{card.label:<22} {path}\n    {card.description}\n    {scores}")
+
+
+def _registered(config: str) -> list[dict[str, Any]]:
+    """Return the pickers of a network's registry, with state and last decision."""
+    from geomon.services.champion import pickers_of
+
+    registry = pickers_of(load(config))
+    last = {one.challenger: one for one in registry.decisions()}
+    found = []
+    for one in registry.listed():
+        decision = last.get(one.sha256)
+        decided = "not decided yet"
+        if decision is not None:
+            decided = f"{decision.outcome} by {decision.actor}: {decision.reason}"
+        found.append(
+            {"state": one.state, "label": one.card.label, "decided": decided,
+             **one.card.model_dump(mode="json")}
+        )  # fmt: skip
+    return found
 
 
 @model_app.command("import")
@@ -109,9 +151,26 @@ def train(
     tensorboard: Annotated[
         Path | None, typer.Option(help="Folder to log to, for TensorBoard.")
     ] = None,
+    seisbench: Annotated[
+        Path | None,
+        typer.Option(help="SeisBench data set to learn from, starting from --base."),
+    ] = None,
+    base: Annotated[str, typer.Option(help="Picker to start from with --seisbench.")] = "default",
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="With --seisbench: start from random weights.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a picker; started again after a stop, it goes on from its checkpoint."""
+    """Train a picker; started again after a stop, it goes on from its checkpoint.
+
+    With --seisbench a picker is trained on a data set such as STEAD or INSTANCE: metadata.csv and
+    waveforms.hdf5.
+    """
+    if seisbench is not None:
+        epochs = None if steps is None else -(-steps // 100)
+        learned = recipe_of(epochs, seed, from_scratch=from_scratch)
+        train_on_seisbench(seisbench, output, base, learned, tensorboard)
+        return
     from dataclasses import replace
 
     from geomon.training.fit import TrainingRecipe

@@ -1,0 +1,281 @@
+"""Commands that make pickers better: labels, challengers, decisions."""
+
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from geomon.cli.common import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    EndOption,
+    JsonOption,
+    StartOption,
+    load,
+    print_json,
+    span_of,
+)
+from geomon.errors import DataError
+
+if TYPE_CHECKING:
+    from geomon.services.retrain import RetrainReport
+    from geomon.training.finetune import FinetuneRecipe
+
+ActorOption = Annotated[str, typer.Option(help="Who decides.")]
+ReasonOption = Annotated[str, typer.Option(help="Why.")]
+EpochsOption = Annotated[int | None, typer.Option(min=1, help="Most epochs; fewer where enough.")]
+SeedOption = Annotated[int | None, typer.Option(help="Of all randomness.")]
+ScratchOption = Annotated[
+    bool, typer.Option("--from-scratch", help="Start from random weights, not the champion's.")
+]
+
+
+def recipe_of(epochs: int | None, seed: int | None, *, from_scratch: bool) -> "FinetuneRecipe":
+    """Return a recipe with what was asked for."""
+    from geomon.training.finetune import FinetuneRecipe
+
+    usual = FinetuneRecipe()
+    return replace(
+        usual,
+        epochs=epochs or usual.epochs,
+        seed=usual.seed if seed is None else seed,
+        from_scratch=from_scratch,
+    )
+
+
+def retrain(
+    start: StartOption,
+    end: EndOption,
+    benchmark: Annotated[
+        Path | None, typer.Option(help="Labelled windows of your own for the fixed benchmark.")
+    ] = None,
+    epochs: EpochsOption = None,
+    seed: SeedOption = None,
+    from_scratch: ScratchOption = False,
+    actor: ActorOption = "operator",
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a challenger on what analysts said of a span; the gate says whether it is promoted.
+
+    Started again after a stop, it goes on from its last epoch.
+    """
+    from geomon.services.dataset import RetrainSettings
+    from geomon.services.retrain import retrain as service
+
+    report = service(
+        load(config), span_of(start, end), actor=actor,
+        recipe=recipe_of(epochs, seed, from_scratch=from_scratch),
+        settings=RetrainSettings(benchmark=benchmark),
+    )  # fmt: skip
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print(_told(report))
+        if report.verdict == "promoted":
+            from geomon.services.offer import offer_backfill
+
+            print(offer_backfill(load(config)).text())
+    if report.verdict == "poisoned":
+        raise typer.Exit(1)
+
+
+def _told(report: "RetrainReport") -> str:
+    lines = []
+    if report.build is not None:
+        lines += [f"  {line}" for line in (*report.build.counts, *report.build.findings)]
+        lines += [f"  look at again: {line}" for line in report.build.suspects[:20]]
+    if report.table:
+        lines += ["", report.table, ""]
+    lines.append(f"{report.challenger or 'no challenger'}: {report.verdict}: {report.reason}")
+    return "\n".join(lines)
+
+
+def dataset(
+    start: StartOption,
+    end: EndOption,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to write it to, as a SeisBench data set.")
+    ] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Make labelled windows of what is known of a span, and check the labels.
+
+    The folder holds metadata.csv and waveforms.hdf5, as SeisBench reads and writes them.
+    """
+    import shutil
+
+    from geomon.services.dataset import RetrainSettings, build
+
+    built = build(load(config), span_of(start, end), RetrainSettings())
+    if output is not None and (Path(built.folder) / "metadata.csv").is_file():
+        output.mkdir(parents=True, exist_ok=True)
+        for name in ("metadata.csv", "waveforms.hdf5"):
+            shutil.copyfile(Path(built.folder) / name, output / name)
+    if as_json:
+        print_json(built.as_dict())
+        return
+    print("\n".join((*built.counts, *built.findings)))
+    print(f"labels refused: {built.refused}" if built.refused else "labels can be learned from")
+    print(f"in {output or built.folder}")
+
+
+def windows(
+    start: StartOption,
+    end: EndOption,
+    share: Annotated[
+        float, typer.Option(min=0, max=1, help="Of the windows of test hours that are drawn.")
+    ] = 0.05,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """List the windows that should be reviewed whole: the exam of all challengers.
+
+    They are drawn at random, whatever anyone saw in them. Mark every onset in one, then say so
+    with `geomon model reviewed`.
+    """
+    from geomon.services.champion import pickers_of
+    from geomon.services.workspace import workspace
+    from geomon.times import format_ns
+    from geomon.training.dataset import drawn_windows
+
+    network, span = load(config), span_of(start, end)
+    done = {(w.stream_id, w.span) for w in pickers_of(network).reviewed_windows(span)}
+    drawn = drawn_windows(workspace(network).archive.streams(), span, share)
+    rows = [
+        {"stream": str(stream), "start": format_ns(window.start_ns),
+         "end": format_ns(window.end_ns), "is_reviewed": (stream, window) in done}
+        for stream, window in drawn
+    ]  # fmt: skip
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        state = "reviewed" if row["is_reviewed"] else ""
+        print(f"{row['stream']:<16} {row['start']:<24} {row['end']:<24} {state}")
+    print(f"{len(rows)} windows, {len(done)} reviewed", file=sys.stderr)
+
+
+def reviewed(
+    stream: Annotated[str, typer.Argument(help="NET.STA.LOC.BI, as `geomon model windows` says.")],
+    start: Annotated[str, typer.Argument(help="Start of the window.")],
+    actor: ActorOption,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Say that every onset in a window is marked, and that there is none where none is."""
+    from geomon.ids import StreamId
+    from geomon.services.champion import pickers_of
+    from geomon.times import TimeSpan, parse_time
+    from geomon.training.dataset import WINDOW_NS
+
+    start_ns = parse_time(start)
+    if start_ns % WINDOW_NS:
+        msg = f"{start}: no window starts there; `geomon model windows` lists them"
+        raise DataError(msg)
+    window = TimeSpan(start_ns, start_ns + WINDOW_NS)
+    is_new = pickers_of(load(config)).mark_reviewed(StreamId.parse(stream), window, actor)
+    print(f"{stream} {window}: {'noted' if is_new else 'known already'}")
+
+
+def promote(
+    name: Annotated[str, typer.Argument(help="Label or start of the hash, as in the list.")],
+    reason: ReasonOption,
+    actor: ActorOption = "operator",
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Make a picker of the registry the champion, whatever the gate said of it."""
+    from geomon.services.champion import promote as service
+    from geomon.services.offer import offer_backfill
+
+    network = load(config)
+    chosen = service(network, name, actor=actor, reason=reason)
+    print(f"{chosen.card.label} is the champion")
+    print(offer_backfill(network).text())
+
+
+def rollback(
+    reason: ReasonOption,
+    actor: ActorOption = "operator",
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Make the champion of before the champion again."""
+    from geomon.services.champion import rollback as service
+    from geomon.services.offer import offer_backfill
+
+    network = load(config)
+    chosen = service(network, actor=actor, reason=reason)
+    print(f"{chosen.card.label} is the champion again")
+    print(offer_backfill(network).text())
+
+
+def decisions(
+    tables: Annotated[bool, typer.Option("--tables", help="With what was compared.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """List who became champion when, why, and what each test spent of the error budget."""
+    from geomon.services.champion import pickers_of
+
+    found = pickers_of(load(config)).decisions()
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    for one in found:
+        spent = f", spent {one.alpha:.2g}" if one.alpha else ""
+        print(
+            f"{one.decided_at:%Y-%m-%d %H:%M}  {one.challenger[:8]} {one.outcome} by {one.actor}"
+            f"{spent}: {one.reason}"
+        )
+        if tables and one.report:
+            print(f"\n{one.report}\n")
+
+
+def train_on_seisbench(
+    folder: Path, output: Path, base: str, recipe: "FinetuneRecipe", tensorboard: Path | None
+) -> None:
+    """Train a picker on a SeisBench data set and write it.
+
+    Raises
+    ------
+    DataError
+        If the data set cannot be read, or holds too little.
+    PickerMismatch
+        If the picker to start from cannot be loaded.
+    """
+    from geomon.picking.card import DataItem, Training, load_picker, save_picker
+    from geomon.training.dataset import manifest_hash
+    from geomon.training.evaluate.testsets import read_seisbench
+    from geomon.training.finetune import Lessons, finetune
+    from geomon.training.fit import tuned
+    from geomon.training.learning import save_learning_curve
+    from geomon.training.seisbench import read_examples
+
+    start = load_picker(base)
+    examples = read_examples(folder)
+    sha256 = manifest_hash(examples)
+    parts = {
+        part: tuple(one.recording() for one in examples if one.part == part)
+        for part in ("train", "validation")
+    }
+    lessons = Lessons(parts["train"], parts["validation"], (), sha256)
+    made, epochs = finetune(start, recipe, lessons, output, tensorboard=tensorboard)
+    save_learning_curve(epochs, output / "learning.png")
+    aside = {one.name for one in examples if one.part == "validation"}
+    windows, _ = read_seisbench(folder)
+    made = tuned(made, tuple(window for window in windows if window.name in aside))
+    amount = f"{len(parts['train'])} windows"
+    item = DataItem(name=folder.name, use="labels", amount=amount, sha256=sha256)
+    training = Training(
+        recipe=asdict(recipe),
+        data=(item,),
+        teacher="" if recipe.from_scratch else start.card.label,
+        made_with=start.card.training.made_with,
+    )
+    update = {"training": training, "version": f"{start.card.version}+{sha256[:8]}"}
+    saved = save_picker(replace(made, card=made.card.model_copy(update=update)), output)
+    print(f"wrote {saved.card.label} to {output}")
+    for name, value in saved.card.scores.items():
+        print(f"  {name}: {value:.3f}")
