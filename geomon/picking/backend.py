@@ -4,11 +4,15 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 _IMPORTING = threading.Lock()  # another thread must not get a half-imported module
+_UNNEEDED = ("matplotlib", "pandas")  # TensorFlow and Keras import them where installed
 _CHATTER = ("WARNING: All log messages before absl", "I0000 ", "To enable the following")
 
 
@@ -33,6 +37,42 @@ def _without_chatter() -> Iterator[None]:
                     sys.stderr.write(line)
 
 
+class _Hidden(MetaPathFinder):
+    """Hides modules not imported yet from the thread that made it, and from no other."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names, self._thread = names, threading.get_ident()
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002 - as the import system calls it
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> ModuleSpec | None:
+        """Say that a hidden module is not there, and nothing of any other.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If it is hidden.
+        """
+        if fullname in self._names and threading.get_ident() == self._thread:
+            msg = f"No module named {fullname!r}"
+            raise ModuleNotFoundError(msg, name=fullname)
+        return None
+
+
+@contextmanager
+def _without(*names: str) -> Iterator[None]:
+    """Import without some modules: all that nobody uses would take a third of the time."""
+    finder = _Hidden(names)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
 def load_keras() -> Any:  # noqa: ANN401 - the module
     """Import Keras (seconds, hundreds of megabytes) and return it.
 
@@ -46,24 +86,14 @@ def load_keras() -> Any:  # noqa: ANN401 - the module
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
             with _without_chatter():
                 if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
-                    _import_tensorflow()
-                import keras
+                    with _without("jax", *_UNNEEDED):
+                        import tensorflow  # noqa: F401
+                with _without(*_UNNEEDED):
+                    import keras
 
                 if keras.backend.backend() == "tensorflow":
                     _start_tensorflow(os.environ.get("GEOMON_THREADS", "1"))
     return sys.modules["keras"]
-
-
-def _import_tensorflow() -> None:
-    """Import TensorFlow without JAX, which it would import too where installed: a fifth slower."""
-    hidden = "jax" not in sys.modules
-    if hidden:
-        sys.modules["jax"] = None  # type: ignore[assignment]
-    try:
-        import tensorflow  # noqa: F401
-    finally:
-        if hidden:
-            del sys.modules["jax"]
 
 
 def _start_tensorflow(threads: str) -> None:

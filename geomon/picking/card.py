@@ -18,7 +18,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from scipy.ndimage import maximum_filter1d
 
 from geomon.errors import PickerMismatch
 from geomon.events import Phase
@@ -238,6 +237,8 @@ class Picker:
 
     def _gated(self, out: NDArray[np.float32], gate: Gate) -> NDArray[np.float32]:
         """Set the phases to zero wherever no detection is near."""
+        from scipy.ndimage import maximum_filter1d
+
         reach = 2 * round(gate.reach_s * self.card.sampling_rate_hz) + 1
         detection = maximum_filter1d(out[:, :, self.card.classes.index("D")], reach, axis=1)
         gated = out.copy()

@@ -19,7 +19,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import rfft
 
 from geomon.processing.quality import contiguous
 from geomon.processing.response import DERIVATIVES, counts_per_unit
@@ -320,6 +319,8 @@ def _power(
     pieces: Sequence[NDArray[Any]], mean: float, scale: float, plan: _Plan
 ) -> tuple[Floats, int]:
     """Return the sum of the squared Fourier amplitudes of pieces, and of how many."""
+    from scipy.fft import rfft
+
     block = np.empty((len(pieces), plan.n_fft), np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         for row, piece in zip(block, pieces, strict=True):

@@ -24,3 +24,22 @@ def test_keras_is_imported_late_and_quietly() -> None:
     )
     assert done.stdout.strip() in {"1", ""}
     assert done.stderr == ""
+
+
+UNNEEDED = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from geomon.picking.backend import load_keras
+with ThreadPoolExecutor(1) as other:
+    loading = other.submit(load_keras)
+    import pandas  # what one thread does without, another may import meanwhile
+    loading.result()
+print("matplotlib" in sys.modules, pandas.Series([2.0]).sum())
+"""
+
+
+def test_keras_comes_without_what_nobody_uses() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", UNNEEDED], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False 2.0"
