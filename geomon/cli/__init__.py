@@ -14,6 +14,7 @@ from geomon.cli.magnitude import magnitude_app
 from geomon.cli.models import model_app
 from geomon.cli.processing import coverage, demo, ingest, locate, pick, run, watch
 from geomon.cli.serving import serve, up, users_app
+from geomon.cli.truth import blasts, merge
 from geomon.cli.waveforms import archive_app, quality
 from geomon.errors import ConfigError, DataError, GeomonError
 
@@ -25,6 +26,8 @@ app = typer.Typer(
 )
 for command in (demo, doctor, ingest, pick, locate, run, watch, coverage, quality, up, serve):
     app.command()(command)
+for command in (merge, blasts):
+    catalog_app.command()(command)
 app.add_typer(backfill_app, name="backfill")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(picks_app, name="picks")

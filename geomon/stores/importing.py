@@ -39,6 +39,7 @@ def import_events(
     """Add or revise events by their public ids; see `Catalog.import_quakeml`."""
     by_alias = {one.public_id: one.event for one in events}
     held = _held_by_alias(write, list(by_alias))
+    merged = _merged(write, [one.event_key for one in held.values()])
     new: list[tuple[str, str, Event]] = []
     changed: list[tuple[Held, str, Event]] = []
     unchanged: list[str] = []
@@ -47,7 +48,7 @@ def import_events(
         known = held.get(alias)
         if known is None:
             new.append((alias, content, event))
-        elif (known.content, known.is_withdrawn) == (content, False):
+        elif known.event_key in merged or (known.content, known.is_withdrawn) == (content, False):
             unchanged.append(known.event_id)
         else:
             changed.append((known, content, event))
@@ -83,6 +84,16 @@ def _held_by_alias(write: Write, aliases: Sequence[str]) -> dict[str, Held]:
         found = find_held(write.connection, schema.event.c.id.in_(keys))
         held |= {one.event_key: one for one in found}
     return {alias: held[key] for alias, key in events.items()}
+
+
+def _merged(write: Write, keys: Sequence[int]) -> set[int]:
+    """Return the events that lead to another one, which stands for them now."""
+    table = schema.event
+    found: set[int] = set()
+    for batch in batched(keys, BATCH):
+        query = select(table.c.id).where(table.c.id.in_(batch), table.c.merged_into.is_not(None))
+        found.update(write.connection.scalars(query))
+    return found
 
 
 def _create(

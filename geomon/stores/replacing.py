@@ -1,8 +1,9 @@
 """Replace the automatic events of a tile by new ones, keeping identity and history."""
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import batched
 
 from sqlalchemy import Connection, or_, select, update
@@ -59,7 +60,9 @@ def replace_events(write: Write, span: TimeSpan, events: Sequence[Event]) -> Eve
     ]
     stands = [held[k] for k in pairs.values() if held[k].review_state != "automatic"]
     updated = [
-        (new[n], held[k]) for n, k in sorted(pairs.items()) if held[k].review_state == "automatic"
+        (_of_kind(new[n], held[k]), held[k])
+        for n, k in sorted(pairs.items())
+        if held[k].review_state == "automatic"
     ]
     matched = set(pairs.values())
     lost = [
@@ -72,16 +75,24 @@ def replace_events(write: Write, span: TimeSpan, events: Sequence[Event]) -> Eve
     ]
     made = _create(write, span, [new[index] for index in created])
     really_updated = _update(write, span, updated)
-    revise(
-        write,
-        [held[k] for k in lost],
-        reason="not found again",
-        actor="",
-        is_withdrawn=True,
-    )
-    keys = dict(zip(created, (key for key, _ in made), strict=True))
-    keys |= {n: held[k].event_key for n, k in pairs.items()}
-    _note_merges(write, [(wanted[n], key) for n, key in keys.items()], held, known, lost)
+    names = dict(zip(created, made, strict=True))
+    names |= {n: (held[k].event_key, held[k].event_id) for n, k in pairs.items()}
+    takers = _takers([(wanted[n], name) for n, name in names.items()], known, lost)
+    for k in lost:
+        taker = takers.get(k)
+        revise(
+            write,
+            [held[k]],
+            reason="not found again" if taker is None else f"merged into {taker[1]}",
+            actor="",
+            is_withdrawn=True,
+        )
+        if taker is not None:
+            write.connection.execute(
+                update(schema.event)
+                .where(schema.event.c.id == held[k].event_key)
+                .values(merged_into=taker[0])
+            )
     revised = {one.event_id for one in really_updated}
     return EventsChange(
         tuple(event_id for _, event_id in made),
@@ -180,6 +191,15 @@ def _solutions(connection: Connection, span: TimeSpan, held: Sequence[Held]) -> 
     return solutions
 
 
+def _of_kind(new: tuple[str, Event], held: Held) -> tuple[str, Event]:
+    """Return a new solution with the kind that an event was found to be, such as a blast."""
+    kind = str(held.values["event_type"])
+    if kind == new[1].event_type:
+        return new
+    event = replace(new[1], event_type=kind, reasons=tuple(json.loads(held.values["reasons"])))
+    return content_of(event), event
+
+
 def _owner_ns(span: TimeSpan, event: Event) -> int:
     """Return the instant of the tile closest to the origin: relocation may leave the tile."""
     return min(max(to_ns(event.preferred_origin.time), span.start_ns), span.end_ns - 1)
@@ -253,22 +273,15 @@ def _update(
     return [one for _, _, one in changed]
 
 
-def _note_merges(
-    write: Write,
-    found: Sequence[tuple[Solution, int]],
-    held: Sequence[Held],
+def _takers(
+    found: Sequence[tuple[Solution, tuple[int, str]]],
     known: Sequence[Solution],
     lost: Sequence[int],
-) -> None:
-    """Let withdrawn events lead to the event that took over at least half of their picks."""
-    if not lost:
-        return
+) -> dict[int, tuple[int, str]]:
+    """Return which event, by row and id, took over at least half of the picks of a lost one."""
+    takers: dict[int, tuple[int, str]] = {}
     gone = [known[k] for k in lost]
-    table = schema.event
-    for solution, key in found:
+    for solution, name in found:
         for index in sharing(solution, gone):
-            write.connection.execute(
-                update(table)
-                .where(table.c.id == held[lost[index]].event_key, table.c.merged_into.is_(None))
-                .values(merged_into=key)
-            )
+            takers.setdefault(lost[index], name)
+    return takers

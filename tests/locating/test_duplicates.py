@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomon.config import Association
-from geomon.events import Arrival, Origin, Pick
+from geomon.events import Arrival, Origin, Phase, Pick
 from geomon.locating.duplicates import joined, parted, why_same
 from geomon.locating.locate import Locator
 from geomon.locating.network import Network
@@ -35,7 +35,8 @@ def picks_of(
     network, made = locator.network, []
     for k in stations:
         away = float(np.hypot(network.x_km[k] - x_km, network.y_km[k] - y_km))
-        for phase, sigma in (("P", 0.03), ("S", 0.06)):
+        readings: tuple[tuple[Phase, float], ...] = (("P", 0.03), ("S", 0.06))
+        for phase, sigma in readings:
             time_s = float(locator.travel_times.times(phase, away, 8.0, network.elevation_m[k]))
             at_ns = START_NS + round((second + time_s + rng.normal(0, sigma)) * NS_PER_S)
             made.append(make_pick(network.stations[k].station_id, phase, at_ns, 0.8, sigma))
