@@ -31,6 +31,7 @@ FULL_SCALE = 1000
 _STEPS_S = {"minutes": 300, "hour": 3600, "day": 86_400}
 type Step = Literal["minutes", "hour", "day", "auto"]
 
+_NOISE_SHARE = 12.0  # a line holds so many times the typical amplitude at most
 _CLIPPED_SHARE = (
     0.002  # of a day's steps that a drum may clip, so that one event hides not the rest
 )
@@ -159,7 +160,7 @@ def station_api(space: Workspace, watch: Watch) -> APIRouter:
                     id=str(row.station_id), archived=row.archived.tolist(),
                     picked=row.picked.tolist(), located=row.located.tolist(),
                 )
-                for row in shares(space.config, whole, step_ns)
+                for row in shares(space.config, span, step_ns)
             ],
         )  # fmt: skip
 
@@ -372,10 +373,13 @@ def _binned(found: list[Envelope], span: TimeSpan, n_bins: int) -> tuple[_Floats
 
 
 def _scale(low: _Floats, high: _Floats) -> float:
-    """Return the amplitude that fills a line: few steps of the day are larger."""
+    """Return the amplitude that fills a line: noise is seen, and few steps are cut off."""
     size = np.fmax(-low, high)
     size = size[np.isfinite(size)]
-    return float(np.quantile(size, 1 - _CLIPPED_SHARE)) if size.size else 0.0
+    if not size.size:
+        return 0.0
+    largest, typical = np.quantile(size, [1 - _CLIPPED_SHARE, 0.5])
+    return float(min(largest, _NOISE_SHARE * typical) or largest)
 
 
 def _written(values: _Floats, peak: float) -> list[int | None]:

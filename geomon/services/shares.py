@@ -18,10 +18,11 @@ from geomon.services.coverage import archived_spans, common
 from geomon.services.pick import PIECE_NS, known_pieces, picker_version
 from geomon.services.workspace import workspace
 from geomon.stores.ledger import NETWORK, State
-from geomon.times import TimeSpan, merged
+from geomon.times import NS_PER_S, TimeSpan, merged
 
 type Percent = NDArray[np.uint8]
 
+_NOTHING, _LITTLE = 1e-6, 1e-4
 _SETTLED: tuple[State, ...] = ("done", "nodata")
 
 
@@ -43,7 +44,8 @@ def shares(config: Config, span: TimeSpan, step_ns: int) -> list[StationShares]:
     config : Config
         The network.
     span : TimeSpan
-        A whole number of steps, better aligned to them.
+        What is asked about; steps are whole ones since 1970, of which those at the ends count only
+        as far as they lie within.
     step_ns : int
         Length of a step, nanoseconds.
     """
@@ -75,24 +77,24 @@ def shares(config: Config, span: TimeSpan, step_ns: int) -> list[StationShares]:
 
 
 def percent(spans: Sequence[TimeSpan], span: TimeSpan, step_ns: int) -> Percent:
-    """Return the percentage of each step that ordered, disjoint spans cover.
+    """Return the percentage of each step's part of a span that ordered, disjoint spans cover.
 
     A step that is covered at all but not wholly never rounds to 0 or 100.
     """
-    edges = np.arange(span.start_ns, span.end_ns + step_ns, step_ns, dtype=np.int64)
+    whole = span.aligned(step_ns)
+    edges = np.arange(whole.start_ns, whole.end_ns + step_ns, step_ns, dtype=np.int64)
+    edges_s = (np.clip(edges, span.start_ns, span.end_ns) - span.start_ns) / NS_PER_S
     if not spans:
         return np.zeros(edges.size - 1, dtype=np.uint8)
-    marks = np.array([[one.start_ns, one.end_ns] for one in spans], dtype=np.int64)
-    lengths = marks[:, 1] - marks[:, 0]
-    before = np.concatenate([[0], np.cumsum(lengths)])
-    done = np.repeat(before, 2)[1:-1]
-    covered_s = np.interp((edges - span.start_ns) / 1e9, (marks.ravel() - span.start_ns) / 1e9,
-                          done / 1e9)  # fmt: skip
-    share = np.diff(covered_s) / (step_ns / 1e9)
-    whole = np.clip(np.round(100 * share), 1, 99)
-    whole[share < 1e-6] = 0
-    whole[share > 1 - 1e-4] = 100
-    return np.asarray(whole, dtype=np.uint8)
+    marks_ns = np.array([[one.start_ns, one.end_ns] for one in spans], dtype=np.int64)
+    marks_s = (marks_ns - span.start_ns) / NS_PER_S
+    done_s = np.concatenate([[0.0], np.cumsum(marks_s[:, 1] - marks_s[:, 0])])
+    covered_s = np.interp(edges_s, marks_s.ravel(), np.repeat(done_s, 2)[1:-1])
+    share = np.diff(covered_s) / np.maximum(np.diff(edges_s), 1e-9)
+    rounded = np.clip(np.round(100 * share), 1, 99)
+    rounded[share < _NOTHING] = 0
+    rounded[share > 1 - _LITTLE] = 100
+    return np.asarray(rounded, dtype=np.uint8)
 
 
 def _picked(config: Config, span: TimeSpan) -> dict[str, list[TimeSpan]]:

@@ -105,7 +105,7 @@ def test_the_page_shows_events_and_opens_one(visit: Visit, space: Workspace):
     events = space.catalog.events(order_by="-magnitude")
     assert n_shown(page) == len(events)
     assert page.locator("#map canvas").count() == 1
-    assert "GM03" not in page.inner_text("#summary")
+    assert "Gaps: GM03 92 %" in page.inner_text("#summary")
     page.click("[data-sort=magnitude]")
     row = page.locator(".row").first
     assert f"{events[0].preferred_magnitude.value:.1f}" in row.inner_text()

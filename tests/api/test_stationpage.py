@@ -70,3 +70,5 @@ def test_percentages_never_hide_a_little_or_a_little_missing():
              TimeSpan(2 * hour, 3 * hour - 60 * NS_PER_S)]  # fmt: skip
     assert percent(spans, span, hour).tolist() == [100, 1, 98, 0]
     assert percent([], span, hour).tolist() == [0, 0, 0, 0]
+    part = TimeSpan(hour // 2, 2 * hour + hour // 2)
+    assert percent([TimeSpan(0, 2 * hour)], part, hour).tolist() == [100, 100, 0]

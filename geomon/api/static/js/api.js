@@ -16,12 +16,51 @@ async function ask(path, parameters = {}, signal = undefined) {
   return response.json();
 }
 
+// An error carries the server's sentence, and the status: 409 means "changed by someone else".
+export class Refused extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function post(path, body) {
+  const response = await fetch(`api/${path}`, { method: "POST", headers: { "Content-Type": "application/json", Accept: "application/json" }, body: JSON.stringify(body) });
+  if (response.status === 204) return null;
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Refused(typeof answer.detail === "string" ? answer.detail : `The server answered ${response.status}`, response.status);
+  return answer;
+}
+
 const span = ([from, to]) => ({ start: iso(from), end: iso(to) });
 
 export const getStatus = () => ask("status");
 export const getCoverage = (limits, signal) => ask("coverage", span(limits), signal);
 export const getEvent = (id, signal) => ask(`events/${encodeURIComponent(id)}`, {}, signal);
 export const getWaveforms = (id, component, n, signal) => ask("waveforms", { event_id: id, component, bins: n }, signal);
+
+export const getSection = (limits, component, n, signal) => ask("waveforms", { ...span(limits), component, bins: n }, signal);
+export const getPredicted = (id, signal) => ask(`review/events/${encodeURIComponent(id)}/predicted`, {}, signal);
+export const getHistory = (id, signal) => ask(`review/events/${encodeURIComponent(id)}/history`, {}, signal);
+export const getActions = () => ask("review/actions");
+export const getVisitor = () => ask("visitor");
+export const getEventTypes = () => ask("review/event_types");
+export const logIn = (user, password) => post("login", { user, password });
+export const logOut = () => post("logout", {});
+export const solve = (asked) => post("review/solve", asked);
+export const createEvent = (asked) => post("review/events", asked);
+// `what`: solution, judgement, comment, merge, split, undo or restore.
+export const reviewEvent = (id, what, asked) => post(`review/events/${encodeURIComponent(id)}/${what}`, asked);
+
+const named = (id) => `stations/${encodeURIComponent(id)}`;
+export const getStation = (id, signal) => ask(named(id), {}, signal);
+export const getActivity = (id, limits, signal) => ask(`${named(id)}/activity`, span(limits), signal);
+export const getDrum = (id, asked, signal) => ask(`${named(id)}/drum`, asked, signal);
+export const getNoise = (stream, component, limits, signal) => ask("quality/psd", { stream, component, ...span(limits) }, signal);
+export const getGrid = (limits, step, signal) => ask("coverage/grid", { ...span(limits), step }, signal);
+export const getQueue = (limits, limit, signal) => ask("review/queue", { ...span(limits), limit }, signal);
+export const getChannel = (channel, limits, n, signal) => ask("waveforms", { channel, ...span(limits), bins: n }, signal);
+export const judgePick = (asked) => post("review/verdicts", asked);
 
 export async function getStations(limits, signal) {
   const answer = await ask("stations", span(limits), signal);

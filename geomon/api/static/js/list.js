@@ -103,17 +103,33 @@ export class EventList {
 }
 
 // What the numbers of a view say in a few words.
-export function summarise(events, total) {
+export function summarise(events, total, when) {
   const box = document.createDocumentFragment();
   const largest = events.reduce((best, event) => ((event.mag ?? -9) > (best?.mag ?? -9) ? event : best), null);
   const outside = total - events.length;
   box.append(
-    el("div", { class: "big" }, count(events.length), el("small", {}, `${events.length === 1 ? "event" : "events"} in view${outside ? `, ${count(outside)} outside` : ""}`)),
+    el("div", { class: "big" }, count(events.length), el("small", {}, `${events.length === 1 ? "event" : "events"} ${when}${outside ? `, ${count(outside)} outside this map` : ""}`)),
   );
   if (largest && largest.mag !== null) {
     const depths = events.map((event) => event.depth).filter((depth) => depth !== null).sort((a, b) => a - b);
     const middle = depths.length > 1 ? ` Median depth ${fixed(depths[Math.floor(depths.length / 2)], 1)} km.` : "";
-    box.append(el("p", {}, `Largest M ${magnitude(largest.mag)} at ${clock(largest.time)} on ${day(largest.time)}.${middle}`));
+    box.append(el("p", {}, "Largest ", el("b", {}, `M ${magnitude(largest.mag)}`), ` at ${clock(largest.time)} on ${day(largest.time)}.${middle}`));
+    box.append(sizes(events));
   }
   return box;
+}
+
+// How many there are of each size: whole magnitudes, the largest first.
+function sizes(events) {
+  const found = new Map();
+  for (const { mag } of events) {
+    const step = mag === null ? null : Math.floor(mag);
+    found.set(step, (found.get(step) ?? 0) + 1);
+  }
+  const steps = [...found.keys()].filter((step) => step !== null).sort((a, b) => b - a);
+  const chips = steps.slice(0, 5).map((step) => el("span", { class: "chip" }, el("b", {}, count(found.get(step))), ` M ${fixed(step, 0)}–${fixed(step + 1, 0)}`));
+  if (found.has(null)) chips.push(el("span", { class: "chip" }, el("b", {}, count(found.get(null))), " unsized"));
+  const seen = events.filter((event) => event.review !== "automatic").length;
+  chips.push(el("span", { class: "chip" }, seen ? el("b", {}, count(seen)) : "none", " reviewed"));
+  return el("div", { class: "chips" }, chips);
 }

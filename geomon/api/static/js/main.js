@@ -1,10 +1,16 @@
 // Puts the parts together: what is asked of the server, and who hears of which change.
 
+import { analystForm, findAnalyst, mayEdit, onAnalyst } from "./analyst.js";
 import { getCoverage, getEvents, getStations, getStatus } from "./api.js";
+import { CoverageView } from "./coverage.js";
 import { DetailPanel } from "./detail.js";
+import { Editor } from "./editor.js";
 import { clock, day, duration, el, fixed, magnitude, moment, parseTime, percent, plural } from "./format.js";
 import { EventList, summarise } from "./list.js";
+import { listen } from "./live.js";
 import { EventMap } from "./map.js";
+import { QueueView } from "./queue.js";
+import { StationPanel } from "./station.js";
 import { DepthPlot, TimePlot } from "./plots.js";
 import { PRESETS, onChange, state, update } from "./state.js";
 import { baseMagnitude, deepest, depthScale, radius, whenThemeChanges } from "./theme.js";
@@ -18,7 +24,10 @@ let list;
 let timePlot;
 let depthPlot;
 let detail;
+let stationPanel;
+let editor = null;
 let loading;
+const views = {};
 
 // The limits in time of what is shown. Presets end with the newest data, or now while data flow.
 function limitsOf(span, status) {
@@ -81,7 +90,7 @@ function showView() {
   if (!data.limits) return;
   data.inView = map.inView(data.shown);
   showList();
-  $("summary").replaceChildren(summarise(data.inView, data.shown.length), watchLine());
+  $("summary").replaceChildren(summarise(data.inView, data.shown.length, when()), watchLine());
   timePlot.show({ events: data.inView, span: data.limits, deepest: data.deepest, smallest: data.smallest, coverage: data.coverage });
   showSection();
 }
@@ -108,15 +117,27 @@ function nothing() {
   return el("div", { class: "empty" }, el("b", {}, "No events"), `The network watched ${percent(coverage.watched)} of this time and found none.`);
 }
 
+// The span in words: "in the last 24 h", or "in 60 min to 00:30" where data end earlier.
+function when() {
+  const [from, to] = data.limits;
+  const now = Date.parse(data.status.now);
+  if (now - to < 60_000) return `in the last ${duration(to - from)}`;
+  return `in ${duration(to - from)} to ${day(to)} ${clock(to).slice(0, 5)}`;
+}
+
+// Whether the answer can be trusted: how much was watched, and which stations are in trouble.
 function watchLine() {
   const { coverage, stations } = data;
-  const silent = stations.filter((s) => s.health === "silent").length;
+  const troubled = stations.filter((s) => s.health !== "good").sort((a, b) => a.coverage - b.coverage);
+  const silent = troubled.filter((s) => s.health === "silent").length;
   const level = !coverage || coverage.watched === 0 ? "" : coverage.watched > 0.95 && !silent ? "good" : "partial";
   const parts = [];
   if (!coverage || coverage.watched === 0) parts.push(coverage?.archived > 0 ? "Archived, not processed yet" : "Not watched: no data");
   else parts.push(`Watched ${percent(coverage.watched)} of ${duration(data.limits[1] - data.limits[0])}`);
   if (stations.length) parts.push(`${stations.length - silent} of ${plural(stations.length, "station")} with data`);
-  return el("div", { class: "watch" }, el("span", { class: `dot ${level}` }), parts.join(" · "));
+  const link = (s) => el("button", { type: "button", class: "quiet", onclick: () => update({ event: null, station: s.id }) }, `${s.station} ${s.health === "silent" ? "silent" : percent(s.coverage)}`);
+  const named = troubled.length && troubled.length < stations.length ? el("p", { class: "troubled" }, "Gaps: ", troubled.slice(0, 6).flatMap((s, i) => (i ? [", ", link(s)] : [link(s)])), troubled.length > 6 ? ` and ${troubled.length - 6} more` : "") : null;
+  return el("div", {}, el("div", { class: "watch" }, el("span", { class: `dot ${level}` }), parts.join(" · ")), named);
 }
 
 function showBar() {
@@ -215,24 +236,83 @@ function fitEvents() {
   map.fit(boxAround(data.shown));
 }
 
-async function showEvent() {
-  const open = state.event !== null;
-  document.querySelector(".stage").classList.toggle("has-detail", open);
-  $("overview").hidden = open;
+// The panel beside the map: one event, one station, or the list.
+async function showPanel() {
+  stopEditing();
+  const open = state.event ?? state.station;
+  document.querySelector(".stage").classList.toggle("has-detail", Boolean(open));
+  document.querySelector(".stage").classList.toggle("has-station", state.event === null && state.station !== null);
+  $("overview").hidden = Boolean(open);
   map.select(state.event);
   timePlot.select(state.event);
   depthPlot.select(state.event);
   list.select(state.event, !open);
   map.map.resize();
+  if (state.event === null) detail.close();
+  if (state.station === null || state.event !== null) stationPanel.close();
   if (!open) {
-    detail.close();
     $("list").focus({ preventScroll: true });
     return;
   }
-  const known = data.byId.get(state.event);
-  if (known) map.reveal(known);
   if (innerWidth <= 860) scrollTo({ top: 0 });
-  await detail.open(state.event, state.component);
+  if (state.event !== null) {
+    const known = data.byId.get(state.event);
+    if (known) map.reveal(known);
+    await detail.open(state.event, state.component);
+  } else await stationPanel.open(state.station, state.day);
+}
+
+// The event's picks, or without an event those of one that was missed, under the analyst's hands.
+async function edit(event) {
+  if (!mayEdit() || editor) return;
+  document.querySelector(".stage").classList.add("has-detail", "has-editor");
+  $("overview").hidden = true;
+  map.map.resize();
+  const box = $("detail");
+  box.hidden = false;
+  const [from, to] = data.limits;
+  const middle = timePlot.brushed ?? [(from + to) / 2, (from + to) / 2];
+  editor = new Editor(box, {
+    event,
+    limits: [middle[0], middle[0] + 90_000],
+    component: state.component,
+    onProposal: (p) => map.propose(event?.properties ?? null, p),
+    onDone: async (id, changed) => {
+      stopEditing();
+      if (changed) await reload();
+      if (id && id !== state.event) update({ event: id, station: null });
+      else if (id) await detail.open(id, state.component, true);
+      else await showPanel();
+    },
+  });
+  await editor.open();
+}
+
+function stopEditing() {
+  editor?.close();
+  editor = null;
+  map.propose(null, null);
+  document.querySelector(".stage").classList.remove("has-editor");
+  map.map.resize();
+}
+
+async function reload() {
+  if (await load()) show();
+}
+
+function nearby(id) {
+  const one = data.byId.get(id);
+  if (!one) return [];
+  return data.events.filter((event) => event.id !== id && Math.abs(event.time - one.time) < 120_000).sort((a, b) => Math.abs(a.time - one.time) - Math.abs(b.time - one.time)).slice(0, 12);
+}
+
+// Coverage and the review queue lie over the map; the bar stays.
+async function showSheet() {
+  for (const link of $("views").querySelectorAll("a")) link.setAttribute("aria-current", link.dataset.view === state.view ? "page" : "false");
+  document.body.dataset.view = state.view;
+  $("sheet").hidden = state.view === "map";
+  for (const [name, view] of Object.entries(views)) if (name !== state.view) view.close();
+  if (state.view !== "map") await views[state.view].open(data.limits, data);
 }
 
 function connect() {
@@ -253,9 +333,25 @@ function connect() {
   };
   $("custom-span").addEventListener("submit", custom);
   addEventListener("keydown", (e) => {
-    if (e.target.matches("input")) return;
-    if (e.key === "Escape") update({ event: null });
+    if (e.target.matches("input, select, textarea") || e.ctrlKey || e.metaKey || e.altKey || editor || document.querySelector("dialog[open]")) return;
+    if (state.view !== "map") {
+      if (e.key === "Escape") update({ view: "map" });
+      else if (views[state.view].key?.(e)) e.preventDefault();
+    } else if (e.key === "Escape") update({ event: null, station: null, day: null });
     else if (state.event && (e.key === "j" || e.key === "k")) step(e.key === "j" ? 1 : -1);
+    else if (e.key === "n" && mayEdit()) edit(null);
+    else if (e.key === "?") $("help").showModal();
+    else if (state.event && detail.key(e)) e.preventDefault();
+  });
+  $("views").addEventListener("click", (e) => {
+    const view = e.target.closest("a")?.dataset.view;
+    if (!view || e.ctrlKey || e.metaKey) return;
+    e.preventDefault();
+    update({ view });
+  });
+  $("help-button").addEventListener("click", () => $("help").showModal());
+  onAnalyst(() => {
+    $("analyst-box").replaceChildren(...[mayEdit() ? el("button", { type: "button", class: "button", id: "new-event", title: "n", onclick: () => edit(null) }, "New event") : null, analystForm()].filter(Boolean));
   });
 }
 
@@ -276,7 +372,8 @@ async function follow(changed, fromAddress) {
   else showBar();
   if (changed.has("sort")) showList();
   if (changed.has("axis")) showSection();
-  if (changed.has("event") || (changed.has("component") && state.event)) await showEvent();
+  if (changed.has("event") || changed.has("station") || changed.has("day") || (changed.has("component") && state.event)) await showPanel();
+  if (changed.has("view") || (changed.has("span") && state.view !== "map")) await showSheet();
   document.documentElement.dataset.ready = "true";
 }
 
@@ -289,7 +386,7 @@ async function refresh() {
 }
 
 async function start() {
-  const select = (id) => update({ event: id });
+  const select = (id) => update({ event: id, station: null, day: null });
   if (!(await load())) {
     setTimeout(() => location.reload(), REFRESH_MS);
     return;
@@ -297,7 +394,10 @@ async function start() {
   list = new EventList($("list"), $("list-inner"), { onSelect: select, onHover: light });
   timePlot = new TimePlot($("time-plot"), { onSelect: select, onHover: light, onZoom: (limits) => update({ span: limits }) });
   depthPlot = new DepthPlot($("depth-plot"), { onSelect: select, onHover: light });
-  detail = new DetailPanel($("detail"), { onClose: () => update({ event: null }), onStep: step });
+  detail = new DetailPanel($("detail"), { onClose: () => update({ event: null }), onStep: step, onEdit: edit, onChanged: reload, nearby });
+  stationPanel = new StationPanel($("station"), { onClose: () => update({ station: null, day: null }), onDay: (day) => update({ day }), onSelect: select, context: () => ({ limits: data.limits, events: data.events }) });
+  views.coverage = new CoverageView($("sheet"), { onStation: (id, day) => update({ view: "map", event: null, station: id, day: day ?? null }) });
+  views.review = new QueueView($("sheet"), { onOpen: (id) => update({ view: "map", event: id, station: null }), onChanged: reload });
   map = new EventMap("map", {
     view: state.map,
     bounds: home(),
@@ -308,20 +408,27 @@ async function start() {
     onSelect: select,
     onHover: light,
     onStation: lightStation,
+    onStationSelect: (id) => update({ event: null, station: id, day: null }),
   });
   map.map.on("movestart", (e) => {
     if (e.originalEvent) map.moved = true;
   });
   map.setRegion(data.status.region);
   connect();
+  findAnalyst();
   show();
-  if (state.event) await showEvent();
+  if (state.event || state.station) await showPanel();
+  await showSheet();
   onChange(follow);
   whenThemeChanges(() => {
     map.colour();
     show();
     detail.records?.draw();
+    editor?.records.draw();
+    stationPanel.redraw();
+    views[state.view]?.redraw?.();
   });
+  listen(data.status.catalog_version, refresh);
   setInterval(refresh, REFRESH_MS);
   document.addEventListener("visibilitychange", refresh);
   await map.ready;

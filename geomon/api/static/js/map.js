@@ -80,8 +80,8 @@ function ellipseRing(event) {
 }
 
 export class EventMap {
-  constructor(container, { view, bounds, onMove, onSelect, onHover, onStation }) {
-    Object.assign(this, { onMove, onSelect, onHover, onStation });
+  constructor(container, { view, bounds, onMove, onSelect, onHover, onStation, onStationSelect }) {
+    Object.assign(this, { onMove, onSelect, onHover, onStation, onStationSelect });
     this.map = new maplibregl.Map({
       container,
       style: { version: 8, sources: {}, layers: [{ id: "water", type: "background", paint: { "background-color": css("water") } }] },
@@ -104,7 +104,7 @@ export class EventMap {
 
   dress() {
     const map = this.map;
-    for (const id of ["land", "coast", "borders", "graticule", "region", "ellipses", "stations", "events", "selected"]) {
+    for (const id of ["land", "coast", "borders", "graticule", "region", "ellipses", "stations", "events", "selected", "proposal"]) {
       map.addSource(id, { type: "geojson", data: EMPTY, ...(id === "events" ? { promoteId: "id" } : {}) });
     }
     map.addImage("station", triangle(), { sdf: true, pixelRatio: 3 });
@@ -132,6 +132,8 @@ export class EventMap {
       "circle-stroke-width": ["case", ["boolean", ["feature-state", "lit"], false], 2, 0.7],
     }, { layout: { "circle-sort-key": ["-", 0, ["coalesce", ["get", "mag"], -0.5]] } });
     add("selected", "circle", "selected", { "circle-opacity": 0, "circle-stroke-width": 2 });
+    add("proposal", "line", "proposal", { "line-width": 1.6, "line-dasharray": [2, 1.5] });
+    add("proposal-place", "circle", "proposal", { "circle-radius": 5, "circle-stroke-width": 2 }, { filter: ["==", ["geometry-type"], "Point"] });
     this.colour();
     this.listen();
     this.dressed = true;
@@ -161,6 +163,9 @@ export class EventMap {
     paint("station-labels", "text-halo-color", css("land"));
     paint("events", "circle-stroke-color", ["case", ["boolean", ["feature-state", "lit"], false], css("ink"), css("land")]);
     paint("selected", "circle-stroke-color", css("accent"));
+    paint("proposal", "line-color", css("accent"));
+    paint("proposal-place", "circle-color", css("accent"));
+    paint("proposal-place", "circle-stroke-color", css("land"));
     this.colourDepth();
   }
 
@@ -183,7 +188,7 @@ export class EventMap {
     const hover = (e) => {
       const event = nearest(e.point, ["events"], 2);
       const station = event ? null : nearest(e.point, ["stations"], 2);
-      map.getCanvas().style.cursor = event ? "pointer" : "";
+      map.getCanvas().style.cursor = event || station ? "pointer" : "";
       this.onHover(event ? event.properties.id : null, e.originalEvent);
       this.onStation(station ? station.properties.id : null, e.originalEvent);
     };
@@ -202,7 +207,9 @@ export class EventMap {
     });
     map.on("click", (e) => {
       const event = nearest(e.point, ["events"], 6);
+      const station = event ? null : nearest(e.point, ["stations"], 6);
       if (event) this.onSelect(event.properties.id);
+      else if (station) this.onStationSelect(station.properties.id);
     });
   }
 
@@ -296,6 +303,21 @@ export class EventMap {
     this.map.getSource("selected").setData(event ? collection([{
       type: "Feature", geometry: { type: "Point", coordinates: [event.longitude, event.latitude] }, properties: { mag: event.mag },
     }]) : EMPTY);
+  }
+
+  // A solution that is not saved yet, with its ellipse, and how far it is from the one held.
+  propose(held, proposed) {
+    if (!this.dressed) return;
+    const features = [];
+    const add = (type, coordinates) => features.push({ type: "Feature", geometry: { type, coordinates }, properties: {} });
+    if (proposed) {
+      const place = [proposed.longitude, proposed.latitude];
+      add("Point", place);
+      if (proposed.ellipse_major_km && proposed.ellipse_minor_km !== null) add("LineString", ellipseRing({ ...proposed, ellipse: [proposed.ellipse_major_km, proposed.ellipse_minor_km, proposed.ellipse_azimuth_deg] }));
+      if (held) add("LineString", [[held.longitude, held.latitude], place]);
+    }
+    this.map.getSource("proposal").setData(collection(features));
+    if (proposed && !this.inView([proposed]).length) this.reveal(proposed);
   }
 
   light(id) {

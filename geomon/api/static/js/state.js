@@ -10,9 +10,13 @@ export const state = {
   sort: "time",
   axis: "longitude",
   event: null,
+  station: null, // NET.STA
+  day: null, // of the station's drum, YYYY-MM-DD
   component: "Z",
   map: null, // [zoom, latitude, longitude]
+  view: "map", // or "coverage" or "review": the last part of the address
 };
+const VIEWS = ["coverage", "review"];
 
 const listeners = new Set();
 export const onChange = (listener) => listeners.add(listener);
@@ -28,7 +32,9 @@ export function update(changes, fromAddress = false) {
 
 function fromHash() {
   const values = new URLSearchParams(location.hash.slice(1));
-  const found = { span: "24h", minMagnitude: null, sort: "time", axis: "longitude", event: null, component: "Z", map: null };
+  const found = { span: "24h", minMagnitude: null, sort: "time", axis: "longitude", event: null, station: null, day: null, component: "Z", map: null };
+  const last = location.pathname.split("/").pop();
+  found.view = VIEWS.includes(last) ? last : "map";
   if (values.get("span") in PRESETS) found.span = values.get("span");
   const limits = [parseTime(values.get("from") ?? ""), parseTime(values.get("to") ?? "")];
   if (limits[0] < limits[1]) found.span = limits;
@@ -38,6 +44,8 @@ function fromHash() {
   if (values.get("section") === "latitude") found.axis = "latitude";
   if (/^[A-Z0-9]$/.test(values.get("component") ?? "")) found.component = values.get("component");
   found.event = values.get("event") || null;
+  if (/^[A-Z0-9-]{1,8}\.[A-Z0-9-]{1,8}$/.test(values.get("station") ?? "") && !found.event) found.station = values.get("station");
+  if (/^\d{4}-\d\d-\d\d$/.test(values.get("day") ?? "")) found.day = values.get("day");
   const map = (values.get("map") ?? "").split("/").map(Number);
   if (map.length === 3 && map.every(Number.isFinite) && Math.abs(map[1]) <= 90) found.map = map;
   return found;
@@ -53,9 +61,15 @@ function writeHash() {
   if (state.component !== "Z") parts.push(`component=${state.component}`);
   if (state.map) parts.push(`map=${state.map[0].toFixed(2)}/${state.map[1].toFixed(4)}/${state.map[2].toFixed(4)}`);
   if (state.event) parts.push(`event=${encodeURIComponent(state.event)}`);
-  const hash = parts.length ? `#${parts.join("&")}` : " ";
-  if (hash.trim() !== location.hash) history.replaceState(null, "", hash.trim() || location.pathname + location.search);
+  if (state.station) parts.push(`station=${state.station}`);
+  if (state.station && state.day) parts.push(`day=${state.day}`);
+  const path = `${location.pathname.replace(/[^/]*$/, "")}${state.view === "map" ? "" : state.view}`;
+  const address = `${path}${location.search}${parts.length ? `#${parts.join("&")}` : ""}`;
+  if (address === location.pathname + location.search + location.hash) return;
+  // Another view is another page to go back from; all else is the same page seen differently.
+  if (path === location.pathname) history.replaceState(null, "", address);
+  else history.pushState(null, "", address);
 }
 
 Object.assign(state, fromHash());
-addEventListener("hashchange", () => update(fromHash(), true));
+for (const went of ["hashchange", "popstate"]) addEventListener(went, () => update(fromHash(), true));
