@@ -35,10 +35,26 @@ def encode(
         If samples have another type, or a code is too long for miniSEED 2.
     """
     return b"".join(
-        record
-        for segment in segments
-        for record in _records(segment, format_version, record_length)
+        part for segment in segments for part in _encoded(segment, format_version, record_length)
     )
+
+
+def _encoded(
+    segment: Segment, format_version: FormatVersion, record_length: int
+) -> Iterable[bytes | memoryview]:
+    """Write a segment in one pass where that is possible, otherwise record by record."""
+    from geomon import steim2
+
+    rate_hz = int(segment.sampling_rate_hz)
+    is_plain = format_version == 2 and segment.samples.dtype == np.int32
+    is_whole = rate_hz == segment.sampling_rate_hz and rate_hz <= steim2.MAX_RATE_HZ
+    if is_plain and is_whole and steim2.holds(segment.seed_id):
+        packed = steim2.records(
+            segment.seed_id, segment.start_ns, rate_hz, segment.samples, record_length
+        )
+        if packed is not None:
+            return [packed.data]
+    return _records(segment, format_version, record_length)
 
 
 def exact_records(segment: Segment, format_version: FormatVersion) -> Iterator[bytes]:

@@ -225,7 +225,13 @@ def _both(one: Row, two: Row, *, count: bool = False) -> Row:
 
 
 def _choices(values: Mapping[str, Any], name: str, allowed: set[str]) -> set[str]:
-    """Return the parts of a list of words, or refuse it."""
+    """Return the parts of a list of words.
+
+    Raises
+    ------
+    RequestProblem
+        With status 400 if one is not allowed.
+    """
     wanted = {part.strip().lower() for part in values.get(name, "").split(",")} - {""}
     if unknown := wanted - allowed:
         listed = ", ".join(sorted(allowed))
