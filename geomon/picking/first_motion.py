@@ -1,14 +1,16 @@
 """Direction of the first motion of P: up, down, or not to be told."""
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from geomon.events import Polarity
 
 BEFORE, AFTER = 200, 40  # samples around the pick that are looked at
 
-_NOISE = slice(30, 180)  # noise is taken from here
-_SEARCH = slice(185, 220)  # the first motion begins here: within 0.15 s before the pick, 0.2 after
+_NOISE_BEGIN, _NOISE_END = 30, 180  # noise is taken from here
+# The first motion begins here: within 0.15 s before the pick, 0.2 after.
+_SEARCH_BEGIN, _SEARCH_END = 185, 220
 _LEAVES = 5.0  # deviations of the noise that count as motion
 _STANDS_OUT = 2.0  # first swing over the largest excursion of the noise
 _QUIET = 0.25  # share of the first swing that the 0.1 s before it may reach
@@ -43,20 +45,30 @@ def first_motion(filtered: NDArray[np.float64], counts: NDArray[np.float64]) -> 
     >>> first_motion(trace, trace), first_motion(-trace, -trace)
     ('positive', 'negative')
     """
-    noise = filtered[_NOISE]
+    sign = _sign(np.ascontiguousarray(filtered), np.ascontiguousarray(counts))
+    return ("negative", "undecidable", "positive")[sign + 1]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _sign(filtered: NDArray[np.float64], counts: NDArray[np.float64]) -> int:
+    """Return the sign of the first swing, 0 where it cannot be told."""
+    noise = filtered[_NOISE_BEGIN:_NOISE_END]
     level = noise.mean()
     motion = filtered - level
     limit = _LEAVES * noise.std()
-    out = np.flatnonzero(np.abs(motion[_SEARCH]) > limit)
-    if limit == 0 or out.size == 0:
-        return "undecidable"
-    first = _SEARCH.start + int(out[0])
+    first = _SEARCH_BEGIN
+    while first < _SEARCH_END and abs(motion[first]) <= limit:
+        first += 1
+    if limit == 0 or first == _SEARCH_END:
+        return 0
     is_up = motion[first] > 0
-    other = np.flatnonzero((motion > 0) != is_up)
-    turn = int(np.searchsorted(other, first))
-    if turn == 0 or turn == other.size:
-        return "undecidable"
-    start, end = int(other[turn - 1]) + 1, int(other[turn])
+    start, end = first, first + 1
+    while start > 0 and (motion[start - 1] > 0) == is_up:
+        start -= 1
+    while end < motion.size and (motion[end] > 0) == is_up:
+        end += 1
+    if start < _LEAD or end == motion.size:
+        return 0
     top = np.abs(motion[start:end]).max()
     quiet = np.abs(motion[start - _LEAD : start]).max()
     swing = counts[start:end]
@@ -64,7 +76,7 @@ def first_motion(filtered: NDArray[np.float64], counts: NDArray[np.float64]) -> 
     if (
         top < _STANDS_OUT * np.abs(noise - level).max()
         or quiet > _QUIET * top
-        or np.count_nonzero(swing == extreme) >= _PLATEAU
+        or (swing == extreme).sum() >= _PLATEAU
     ):
-        return "undecidable"
-    return "positive" if is_up else "negative"
+        return 0
+    return 1 if is_up else -1

@@ -20,15 +20,16 @@ is made of many frequencies, and its components do not move in step for long.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import repeat
 from typing import Literal
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numba import njit
 from numpy.typing import NDArray
 
 from geomon.picking.card import PickerCard
 from geomon.picking.prepare import GRID, Prepared
-from geomon.processing.condition import highpass, runs
+from geomon.processing.condition import highpass
 
 Reason = Literal["flat", "step", "tone", "pulse", "clipped"]
 
@@ -73,14 +74,16 @@ def gated(card: PickerCard, prepared: Prepared, indices: Sequence[int]) -> list[
     -------
     list of {'flat', 'step', 'tone', 'pulse', 'clipped'} or None
     """
-    rows = np.asarray(indices, dtype=np.int64)[:, None] + np.arange(-BEFORE - 1, AFTER)
-    samples = np.zeros((len(indices), len(prepared.channels), rows.shape[1]))
-    seen = np.zeros_like(samples)
+    shape = (len(indices), len(prepared.channels), BEFORE + 1 + AFTER)
+    samples, seen = np.zeros(shape), np.zeros(shape)
     for slot, channel in enumerate(prepared.channels):
-        if channel is not None:
-            whole = prepared.valid[rows, slot].all(axis=1)
-            samples[whole, slot] = channel.samples[rows[whole]]
-            seen[whole, slot] = prepared.filtered[rows[whole], slot]
+        if channel is None:
+            continue
+        for number, index in enumerate(indices):
+            around = slice(index - BEFORE - 1, index + AFTER)
+            if prepared.valid[around, slot].all():
+                samples[number, slot] = channel.samples[around]
+                seen[number, slot] = prepared.filtered[around, slot]
     rule = card.normalisation
     is_ours = (rule.highpass_hz, rule.highpass_order, rule.lowpass_hz) == (_CORNER_HZ, _ORDER, None)
     return reasons(samples, seen if is_ours else None)
@@ -225,38 +228,46 @@ def _is_clipped(samples: _Floats, seen: _Floats) -> _Bools:
     window = slice(BEFORE + _CORNERS.start, BEFORE + _CORNERS.stop)
     energy = _energy(seen[:, :, window])
     stands_out = energy > _SHOWS * _noise(seen, window.stop - window.start)
-    same = np.abs(np.diff(samples, axis=2)) <= 1e-9 * np.ptp(samples, axis=2, keepdims=True)
-    in_row = sliding_window_view(same, _PLATEAU - 1, axis=2).all(axis=3).any(axis=(1, 2))
-    for number in np.flatnonzero(stands_out & in_row):
-        left = sum(
-            _beside_corners(trace, part[window], _corners(trace, equal, window), window)
-            for trace, part, equal in zip(samples[number], seen[number], same[number], strict=True)
-        )
-        found[number] = left <= _LEFT_OVER * energy[number]
+    for number in np.flatnonzero(stands_out):
+        corners = [_corners(trace, window.start, window.stop) for trace in samples[number]]
+        if any(at.size for at in corners):
+            left = sum(map(_beside_corners, seen[number], corners, repeat(window)))
+            found[number] = left <= _LEFT_OVER * energy[number]
     return found
 
 
-def _corners(trace: _Floats, same: _Bools, window: slice) -> list[int]:
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _corners(trace: NDArray[np.float64], start: int, stop: int) -> NDArray[np.int64]:
     """Return where a trace runs into its limits and leaves them, near a window."""
     second = int(_RATE)
-    corners = []
-    for begin, end in runs(same):
-        near = trace[max(begin - second, 0) : end + second]
-        is_limit = trace[begin] in (near.min(), near.max()) and near.min() < near.max()
-        if end - begin >= _PLATEAU - 1 and is_limit:
-            corners += [int(k) for k in (begin, end) if window.start - second < k < window.stop]
-    return corners
+    same = 1e-9 * (trace.max() - trace.min())
+    corners = np.empty(trace.size, np.int64)
+    n, begin = 0, 0
+    for end in range(1, trace.size + 1):
+        if end < trace.size and abs(trace[end] - trace[end - 1]) <= same:
+            continue
+        if end - begin >= _PLATEAU:
+            near = trace[max(begin - second, 0) : end + second]
+            lowest, highest = near.min(), near.max()
+            if lowest < highest and (trace[begin] == lowest or trace[begin] == highest):
+                for corner in (begin, end - 1):
+                    if start - second < corner < stop:
+                        corners[n] = corner
+                        n += 1
+        begin = end
+    return corners[:n]
 
 
-def _beside_corners(trace: _Floats, part: _Floats, corners: list[int], window: slice) -> float:
+def _beside_corners(part: _Floats, corners: NDArray[np.int64], window: slice) -> float:
     """Return the energy of what the filter makes of anything but changes of slope at corners."""
-    energy = float(part @ part)
-    if not 0 < len(corners) <= _MOST_CORNERS:
+    inside = part[window]
+    energy = float(inside @ inside)
+    if not 0 < corners.size <= _MOST_CORNERS:
         return energy
-    later = np.maximum(np.arange(trace.size)[:, None] - np.array(corners), 0) / _RATE
+    later = np.maximum(np.arange(part.size)[:, None] - corners, 0) / _RATE
     bends = np.hstack([later, later**2, later**3])
     basis, _ = np.linalg.qr(highpass(bends, _CORNER_HZ, _RATE, _ORDER)[window])
-    return energy - float(np.sum((part @ basis) ** 2))
+    return energy - float(np.sum((inside @ basis) ** 2))
 
 
 def _noise(seen: _Floats, length: int) -> _Floats:

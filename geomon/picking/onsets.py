@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from geomon.events import Phase, Pick, Polarity
@@ -131,7 +132,7 @@ def _uncertainty(card: PickerCard, phase: Phase, peak: Peak) -> float:
     Residuals grow with the square of width over height: a peak twice as broad as the sharpest is
     often two that have merged.
     """
-    rule = card.uncertainty.get(phase, Uncertainty())
+    rule = card.uncertainty.get(phase) or Uncertainty()
     breadth = peak.width / float(GRID) / peak.probability
     return round(min(max(rule.floor_s, rule.scale * breadth**2 / _SHARPEST_S), _VAGUEST_S), 3)
 
@@ -140,21 +141,55 @@ def _strength(
     prepared: Prepared, channel: Gridded, slot: int, index: int
 ) -> tuple[float | None, float | None]:
     """Signal-to-noise ratio in the picker's band, and largest deviation in counts after a pick."""
-    after, before = slice(index, index + _SIGNAL), slice(index - _NOISE, index)
-    is_signal, is_noise = prepared.valid[after, slot], prepared.valid[before, slot]
-    if not is_signal.any():
-        return None, None
-    counts = channel.samples[after][is_signal]
-    level = channel.samples[before][is_noise].mean() if is_noise.any() else counts.mean()
-    amplitude = float(f"{np.abs(counts - level).max():.6g}")
-    if not is_noise.any():
-        return None, amplitude
-    noise = prepared.filtered[before, slot][is_noise]
-    signal = prepared.filtered[after, slot][is_signal] - noise.mean()
-    floor = float(noise.std())
-    if floor == 0:
-        return None, amplitude
-    return float(f"{np.sqrt(np.mean(signal**2)) / floor:.4g}"), amplitude
+    snr, amplitude = _signal_and_noise(
+        channel.samples, prepared.filtered[:, slot], prepared.valid[:, slot], index
+    )
+    return (
+        None if np.isnan(snr) else float(f"{snr:.4g}"),
+        None if np.isnan(amplitude) else float(f"{amplitude:.6g}"),
+    )
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _signal_and_noise(
+    samples: NDArray[np.float64],
+    filtered: NDArray[np.float64],
+    valid: NDArray[np.bool_],
+    index: int,
+) -> tuple[float, float]:
+    """Return the ratio of the filtered samples' root mean squares, and the largest deviation.
+
+    Around the means before the pick, or after it where there are no samples before; NaN where
+    something cannot be told.
+    """
+    n_noise, n_signal = 0, 0
+    level, seen_level, after_level = 0.0, 0.0, 0.0
+    for t in range(index - _NOISE, index):
+        if valid[t]:
+            n_noise += 1
+            level += samples[t]
+            seen_level += filtered[t]
+    for t in range(index, index + _SIGNAL):
+        if valid[t]:
+            n_signal += 1
+            after_level += samples[t]
+    if n_signal == 0:
+        return np.nan, np.nan
+    if n_noise > 0:
+        level, seen_level = level / n_noise, seen_level / n_noise
+    else:
+        level = after_level / n_signal
+    amplitude, signal, noise = 0.0, 0.0, 0.0
+    for t in range(index, index + _SIGNAL):
+        if valid[t]:
+            amplitude = max(amplitude, abs(samples[t] - level))
+            signal += (filtered[t] - seen_level) ** 2
+    for t in range(index - _NOISE, index):
+        if valid[t]:
+            noise += (filtered[t] - seen_level) ** 2
+    if noise == 0:
+        return np.nan, amplitude
+    return np.sqrt(signal / n_signal) / np.sqrt(noise / n_noise), amplitude
 
 
 def _polarity(card: PickerCard, prepared: Prepared, onset: _Onset) -> Polarity:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
@@ -71,22 +72,35 @@ def find_peaks(curve: NDArray[np.float32], threshold: float) -> list[Peak]:
 
 
 def _measured(window: NDArray[np.float32], index: int) -> Peak:
+    shift, width = _centre_and_width(window)
+    return Peak(index, shift, float(window[REACH]), width)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _centre_and_width(window: NDArray[np.float32]) -> tuple[float, float]:
+    """Return where the centre of a peak's top is, from its maximum, and its full width."""
     top = float(window[REACH])
-    left, right = _around(window, 0.5 * top)
     low, high = _around(window, _TOP * top)
-    above = window[low + 1 : high].astype(np.float64) - _TOP * top
-    shift = float(above @ np.arange(low + 1 - REACH, high - REACH)) / float(above.sum())
-
-    def crossing(low: int, high: int) -> float:
-        """Position between a sample below and one above half height."""
-        span = float(window[high]) - float(window[low])
-        part = (0.5 * top - float(window[low])) / span if span > 0 else 0.0
-        return low + (high - low) * min(max(part, 0.0), 1.0)
-
-    width = crossing(right, right - 1) - crossing(left, left + 1)
-    return Peak(index, shift, top, width)
+    moment, weight = 0.0, 0.0
+    for k in range(low + 1, high):
+        above = float(window[k]) - _TOP * top
+        moment += above * (k - REACH)
+        weight += above
+    left, right = _around(window, 0.5 * top)
+    width = _crossing(window, right, right - 1) - _crossing(window, left, left + 1)
+    return moment / weight, width
 
 
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _crossing(window: NDArray[np.float32], low: int, high: int) -> float:
+    """Return the position between a sample below and one above half height."""
+    below = float(window[low])
+    span = float(window[high]) - below
+    part = (0.5 * float(window[REACH]) - below) / span if span > 0 else 0.0
+    return low + (high - low) * min(max(part, 0.0), 1.0)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _around(window: NDArray[np.float32], level: float) -> tuple[int, int]:
     """Return the nearest samples on both sides of the middle that are not above a level."""
     left, right = REACH, REACH
