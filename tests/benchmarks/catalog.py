@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from obspy import read_events
-from sqlalchemy import create_engine, insert, select, text
+from sqlalchemy import create_engine, select, text
 from sqlalchemy.orm import Session, registry
 
 from geomon.events import Event, Pick
@@ -24,9 +24,15 @@ from geomon.stores.exports import to_csv
 from geomon.stores.quakeml import write_quakeml
 from geomon.stores.queries import EventQuery
 from geomon.times import NS_PER_S, TimeSpan, parse_time
+from tests.benchmarks import catalog_services
 from tests.benchmarks.report import Figure, at_least, at_most, main, versions
+from tests.stores import postgres
 from tests.stores.events import STREAMS, many_events
 
+_FLAT = (
+    "CREATE TABLE flat (id BIGINT, t BIGINT, lat DOUBLE PRECISION, lon DOUBLE PRECISION, "
+    "mag DOUBLE PRECISION)"
+)
 YEARS = TimeSpan.parse("2016-01-01", "2026-01-01")
 HOUR = TimeSpan.parse("2026-07-04T17:00:00", "2026-07-04T18:01:00")
 SHAPES = {
@@ -44,19 +50,46 @@ SHAPES = {
 }  # fmt: skip
 
 
+_CACHE = Path.home() / ".cache" / "geomon-benchmarks"
+"""Where the catalogue of the full run is kept: filling it takes many minutes."""
+
+
 def measure(quick: bool) -> Sequence[Figure]:
-    """Measure the catalogue: writing, asking, exporting."""
-    with tempfile.TemporaryDirectory() as folder:
+    """Measure the catalogue: writing, asking, exporting, serving."""
+    n_events, n_picks = (20_000, 5) if quick else (1_000_000, 20)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         figures = [
-            *_writing(Path(folder), n_events=300 if quick else 2000),
-            _upserting(Path(folder), n_picks=30_000 if quick else 100_000),
+            *_writing(folder, n_events=300 if quick else 2000),
+            _upserting(folder, n_picks=30_000 if quick else 100_000),
         ]
-        n_events = 20_000 if quick else 1_000_000
-        with _filled(Path(folder), n_events, picks_per_event=5 if quick else 20) as catalog:
+        file = (
+            folder / "filled.sqlite" if quick else _CACHE / f"catalog-{n_events}-{n_picks}.sqlite"
+        )
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with _filled(f"sqlite:///{file}", n_events, n_picks) as catalog:
             figures += _asking(catalog, n_events)
             figures.append(_tabulating(catalog))
+        figures += catalog_services.events(folder, f"sqlite:///{file}", n_events)
+        figures += _on_postgresql(n_events)
+        figures += catalog_services.dataselect(folder)
         figures.append(_exporting(n_events=50 if quick else 500))
     return figures
+
+
+def _on_postgresql(n_events: int) -> Iterator[Figure]:
+    programs = postgres.find_programs()
+    if programs is None:
+        yield Figure(
+            figure="queries on PostgreSQL", value=None, unit="ms",
+            conditions="PostgreSQL is not installed",
+        )  # fmt: skip
+        return
+    with (
+        postgres.server(programs) as server,
+        _filled(server.url, n_events, n_picks=0) as catalog,
+    ):
+        yield from _asking(catalog, n_events)
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -155,9 +188,19 @@ def _upserting(folder: Path, n_picks: int) -> Figure:
 
 
 @contextmanager
-def _filled(folder: Path, n_events: int, picks_per_event: int) -> Iterator[Catalog]:
-    """Fill a catalogue with a decade of events by plain inserts, and a flat table beside it."""
-    catalog = Catalog.open(f"sqlite:///{folder}/filled.sqlite")
+def _filled(url: str, n_events: int, n_picks: int) -> Iterator[Catalog]:
+    """Open a catalogue with a decade of events, and a flat table of them beside it.
+
+    An empty one is filled first, by plain inserts.
+    """
+    catalog = Catalog.open(url)
+    if catalog.count(EventQuery()) < n_events:
+        _fill(catalog, n_events, n_picks)
+    yield catalog
+    catalog.close()
+
+
+def _fill(catalog: Catalog, n_events: int, n_picks: int) -> None:
     rng = np.random.default_rng(7)
     centres = rng.uniform((32, -124), (42, -114), (40, 2))
     centre = rng.integers(0, 40, n_events)
@@ -170,19 +213,19 @@ def _filled(folder: Path, n_events: int, picks_per_event: int) -> Iterator[Catal
         stream, picker = write.stream(StreamId("CI", "AAA", "", "HH")), write.picker("p")
         now = write.stamp_ns()
         flat = text("INSERT INTO flat VALUES (:id, :t, :lat, :lon, :mag)")
-        write.connection.execute(text("CREATE TABLE flat (id, t, lat REAL, lon REAL, mag REAL)"))
+        write.connection.execute(text(_FLAT))
         for batch in batched(range(n_events), 20_000):
             rows = [(i + 1, int(times[i]), *map(float, place[i]), float(sizes[i])) for i in batch]
-            for table, values in _rows(rows, run, now, stream, picker, picks_per_event):
-                write.connection.execute(insert(table), values)
+            for table, values in _rows(rows, run, now, stream, picker, n_picks):
+                write.insert(table, values)
             names = ("id", "t", "lat", "lon", "mag")
             write.connection.execute(flat, [dict(zip(names, r, strict=True)) for r in rows])
         for column in ("t", "lat", "lon", "mag"):
             write.connection.execute(text(f"CREATE INDEX flat_{column} ON flat ({column})"))
 
+        write.connection.execute(text("ANALYZE"))
+
     catalog.database.write(Run.begin("benchmark"), work)
-    yield catalog
-    catalog.close()
 
 
 def _rows(
@@ -226,6 +269,7 @@ def _rows(
 
 
 def _asking(catalog: Catalog, n_events: int) -> Iterator[Figure]:
+    backend = {"sqlite": "SQLite"}.get(catalog.database.name.partition(":")[0], "PostgreSQL")
     for name, query in SHAPES.items():
         found = catalog.find(query)
         value = 1e3 * min(_seconds(lambda query=query: catalog.find(query)) for _ in range(5))
@@ -238,7 +282,7 @@ def _asking(catalog: Catalog, n_events: int) -> Iterator[Figure]:
             )
         goal, holds = at_most(value, 50)
         yield Figure(
-            figure=f"query: {name}", value=value, unit="ms", goal=goal, holds=holds,
+            figure=f"query on {backend}: {name}", value=value, unit="ms", goal=goal, holds=holds,
             peer="flat table of 5 columns, an index a column", peer_value=peer,
             ratio=peer / value,
             conditions=f"{n_events} events, {len(found)} found (peer {n_flat}); {_versions()}",
@@ -247,7 +291,7 @@ def _asking(catalog: Catalog, n_events: int) -> Iterator[Figure]:
 
 def _flat(query: EventQuery) -> str:
     """Return the query as plain SQL on the flat table."""
-    where = ["1"]
+    where = ["1 = 1"]
     if query.bbox is not None:
         west, south, east, north = query.bbox
         where.append(f"lat BETWEEN {south} AND {north} AND lon BETWEEN {west} AND {east}")
