@@ -33,13 +33,14 @@ from geomon.training.dataset import (
     part_of,
     plan,
 )
+from geomon.training.evaluate.testsets import spread
 from geomon.training.recordings import recorded
 from geomon.training.seisbench import write_examples
 from geomon.training.windows import LENGTH, scaled_noise
 
 _LOW = 0.1  # probability below which everywhere a stretch is quiet
 _BEFORE, _AFTER = 3000, 100  # samples around a quiet stretch that hold no pick either
-_LEAST_BENCHMARK = 20
+_LEAST_BENCHMARK, _MOST_BENCHMARK = 20, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,5 +222,5 @@ def _keep_benchmark(config: Config, examples: Sequence[Example]) -> None:
     if folder.is_dir() or len(some) < _LEAST_BENCHMARK:
         return
     draft = folder.with_name("benchmark.fresh")
-    write_examples(draft, some)
+    write_examples(draft, [some[k] for k in spread(len(some), _MOST_BENCHMARK)])
     draft.replace(folder)

@@ -30,6 +30,7 @@ type Window = tuple[StreamId, TimeSpan]
 type Thresholds = Mapping[Phase, float]
 
 TOLERANCES_S = (0.5, 0.1)
+_HIGHEST = 0.98  # threshold of a card
 _SAME_S, _SAME_KM = 3.0, 30.0  # an event was found again
 
 
@@ -75,12 +76,23 @@ def budget_windows(config: Config, span: TimeSpan, most: int) -> list[Window]:
     return some
 
 
-def matched(
-    config: Config, champion: Picker, limits: Thresholds, other: Picker, windows: Sequence[Window]
-) -> dict[Phase, float]:
-    """Return thresholds at which `other` makes as many picks as the champion at `limits`.
+def equal_budget(
+    config: Config, pickers: Sequence[Picker], limits: Thresholds, windows: Sequence[Window]
+) -> list[dict[Phase, float]]:
+    """Return thresholds at which pickers make as many picks as the busier of the first two.
 
-    The card's where there are no windows to count on.
+    A champion that misses much makes few picks; at its budget nobody could find more.
+
+    Parameters
+    ----------
+    config : Config
+        The network.
+    pickers : sequence of Picker
+        Champion, challenger, and others.
+    limits : mapping of phase to float
+        Thresholds of the champion, with which the picks of the first two are counted.
+    windows : sequence of (StreamId, TimeSpan)
+        What to count in; with none, everyone gets `limits`.
 
     Raises
     ------
@@ -88,14 +100,21 @@ def matched(
         If a stored object is damaged.
     """
     if not windows:
-        return dict(other.card.thresholds)
+        return [dict(limits) for _ in pickers]
     low: dict[Phase, float] = dict.fromkeys(limits, LOWEST)
-    ours, theirs = (
+    found = [
         [one for some in picks_in(config, picker, windows, low).values() for one in some]
-        for picker in (champion, other)
-    )
-    found = matched_thresholds(theirs, counted(ours, limits))
-    return {phase: round(min(max(value, LOWEST), 0.98), 4) for phase, value in found.items()}
+        for picker in pickers
+    ]
+    counts = [counted(picks, limits) for picks in found[:2]]
+    budget = {phase: max(one[phase] for one in counts) for phase in limits}
+    return [
+        {
+            phase: round(min(max(value, LOWEST), _HIGHEST), 4)
+            for phase, value in matched_thresholds(picks, budget).items()
+        }
+        for picks in found
+    ]
 
 
 def exam_windows(config: Config, span: TimeSpan) -> list[Window]:
@@ -111,15 +130,29 @@ def exam_windows(config: Config, span: TimeSpan) -> list[Window]:
 def examine(
     config: Config,
     pickers: Sequence[tuple[Picker, Thresholds]],
+    limits: Thresholds,
     windows: Sequence[Window],
     labels: Sequence[Label],
 ) -> tuple[dict[str, Paired], dict[Phase, tuple[list[float], list[float]]]]:
     """Score champion and challenger on windows that were reviewed whole.
 
+    Parameters
+    ----------
+    config : Config
+        The network.
+    pickers : sequence of (Picker, thresholds)
+        Champion and challenger, with thresholds of equal budget.
+    limits : mapping of phase to float
+        Thresholds the champion runs with today.
+    windows : sequence of (StreamId, TimeSpan)
+        What was reviewed.
+    labels : sequence of Label
+        What is there.
+
     Returns
     -------
     scores : dict of str to Paired
-        By tolerance.
+        By tolerance; ``"as run"`` has the champion as it runs today, at 0.5 s.
     residuals_s : dict of phase to (list, list)
         Found minus true at 0.5 s.
 
@@ -130,11 +163,15 @@ def examine(
     """
     if not windows:
         return {}, {}
-    found = [picks_in(config, picker, windows, limits) for picker, limits in pickers]
+    lowest = {phase: min(value, pickers[0][1][phase]) for phase, value in limits.items()}
+    wide = picks_in(config, pickers[0][0], windows, lowest)
+    found = [_above(wide, pickers[0][1]), picks_in(config, pickers[1][0], windows, pickers[1][1])]
     scores = {}
     for tolerance in TOLERANCES_S:
         (ours, groups), (theirs, _) = (scored(windows, labels, p, tolerance) for p in found)
         scores[f"{tolerance} s"] = Paired(ours, theirs, groups)
+    today, groups = scored(windows, labels, _above(wide, limits), 0.5)
+    scores["as run"] = Paired(today, scores["0.5 s"].challenger, groups)
     residuals: dict[Phase, tuple[list[float], list[float]]] = {}
     for phase in ("P", "S"):
         here = [label for label in labels if label.phase == phase]
@@ -142,6 +179,12 @@ def examine(
         one, two = (scored(windows, here, p, 0.5)[0].residuals_s.tolist() for p in only)
         residuals[phase] = one, two
     return scores, residuals
+
+
+def _above(
+    picks: Mapping[StreamId, Sequence[Pick]], limits: Thresholds
+) -> dict[StreamId, list[Pick]]:
+    return {stream: kept([some], limits)[0] for stream, some in picks.items()}
 
 
 def _of_phase(picks: Mapping[StreamId, Sequence[Pick]], phase: Phase) -> dict[StreamId, list[Pick]]:
@@ -284,6 +327,7 @@ def _is_same(one: Event, two: Event, solver: Solver) -> bool:
 def evidence_of(
     config: Config,
     pickers: Sequence[tuple[Picker, Thresholds]],
+    limits: Thresholds,
     labels: Sequence[Label],
     material: EvaluationSet,
     span: TimeSpan,
@@ -297,7 +341,9 @@ def evidence_of(
     config : Config
         The network.
     pickers : sequence of (Picker, thresholds)
-        Champion, challenger, and the first model where that is another one.
+        Champion, challenger, and the first model where that is another one, at equal budget.
+    limits : mapping of phase to float
+        Thresholds the champion runs with today.
     labels : sequence of Label
         What is known of the span.
     material : EvaluationSet
@@ -314,7 +360,8 @@ def evidence_of(
     StationMetadataError
         If nothing was ever ingested.
     """
-    exam, exam_residuals = examine(config, pickers[:2], exam_windows(config, span), labels)
+    windows = exam_windows(config, span)
+    exam, exam_residuals = examine(config, pickers[:2], limits, windows, labels)
     scores, residuals, groups = benchmark(pickers, material)
     fixed = {name: Paired(scores[0][name], scores[1][name], groups) for name in scores[0]}
     floor = {

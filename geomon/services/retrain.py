@@ -21,7 +21,7 @@ from geomon.events import Phase
 from geomon.picking.card import DataItem, Picker, Training, load_picker, save_picker
 from geomon.services.champion import ensure_champion, pickers_of, trial_of
 from geomon.services.dataset import BuildReport, RetrainSettings, build, work_folder
-from geomon.services.examination import budget_windows, evidence_of, fixed_benchmark, matched
+from geomon.services.examination import budget_windows, equal_budget, evidence_of, fixed_benchmark
 from geomon.services.labelling import labels_of
 from geomon.services.reports import Report
 from geomon.stores.pickers import Decision
@@ -134,9 +134,9 @@ def train(
     if not (out / "card.json").is_file():
         made, epochs = finetune(champion, recipe, lessons, out)
         save_learning_curve(epochs, out / "learning.png")
+        windows = budget_windows(config, span, settings.n_budget)
         limits = _limits(config, champion)
-        budget = budget_windows(config, span, settings.n_budget)
-        thresholds = matched(config, champion, limits, made, budget)
+        _, thresholds = equal_budget(config, (champion, made), limits, windows)
         save_picker(_with_card(made, champion, recipe, examples, thresholds, config, span), out)
     registry.add(out, manifest=_manifest(examples))
     return out
@@ -235,18 +235,18 @@ def decide(
     if any(one.challenger == made.card.weights_sha256 for one in decisions):
         past = next(one for one in decisions if one.challenger == made.card.weights_sha256)
         return _told(config, past, champion_sha, challenger, time.monotonic() - started)
-    pickers: list[tuple[Picker, dict[Phase, float]]] = [
-        (champion, _limits(config, champion)),
-        (made, dict(made.card.thresholds)),
-    ]
+    limits = _limits(config, champion)
+    compared = [champion, made]
     if decisions[0].champion != champion_sha:
-        first = load_picker(registry.folder(decisions[0].champion))
-        pickers.append((first, dict(first.card.thresholds)))
+        compared.append(load_picker(registry.folder(decisions[0].champion)))
+    windows = budget_windows(config, span, settings.n_budget)
+    thresholds = equal_budget(config, compared, limits, windows)
+    pickers = list(zip(compared, thresholds, strict=True))
     material = fixed_benchmark(
         settings.benchmark, work_folder(config) / "benchmark", settings.n_synthetic
     )
     labels = labels_of(config, span, Tally())
-    evidence = evidence_of(config, pickers, labels, material, span, trial=trial)
+    evidence = evidence_of(config, pickers, limits, labels, material, span, trial=trial)
     judgement = judge(evidence)
     logger.info("%s: %s: %s", made.card.label, judgement.verdict, judgement.reason)
     sha256 = made.card.weights_sha256
