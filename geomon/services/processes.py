@@ -82,6 +82,14 @@ def prefect_server_command(port: int) -> tuple[str, ...]:
     return (*PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(port))
 
 
+def gpus() -> list[str]:
+    """Return the numbers of the NVIDIA GPUs that may be used, as CUDA_VISIBLE_DEVICES has them."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name for name in chosen.split(",") if name and name != "-1"]
+    return [str(number) for number, _ in enumerate(Path("/proc/driver/nvidia/gpus").glob("*"))]
+
+
 def free_port() -> int:
     """Return a TCP port of the loopback address that nobody listens on now."""
     with socket.socket() as probe:
@@ -108,7 +116,7 @@ def start(name: str, command: Sequence[str], *, env: Mapping[str, str], folder: 
     """
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{name}.log"
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             env=dict(env), start_new_session=True,

@@ -10,7 +10,7 @@ from pathlib import Path
 from geomon.config import load_config
 from geomon.errors import GeomonError
 from geomon.services import processes
-from geomon.services.processes import Child
+from geomon.services.supervision import Part, Parts
 
 _PREFECT_PORT = 4200
 
@@ -24,6 +24,8 @@ def up(
     announce: Callable[[str], None] | None = None,
 ) -> None:
     """Run everything a network needs until Ctrl-C or SIGTERM, then stop it all.
+
+    What ends by itself is started again, and with the Prefect server its workers.
 
     The Prefect server, its worker and their database in ``prefect/`` beside the archive serve
     this machine only; the web services listen on `host`.
@@ -44,7 +46,8 @@ def up(
     ConfigError
         If the config cannot be used.
     GeomonError
-        If a port is taken, or one of the servers ends by itself; the others are stopped then.
+        If a port is taken, or one of the servers ends by itself again and again; the others are
+        stopped then.
     """
     tell = announce or _to_stderr
     config = load_config(config_path)
@@ -54,27 +57,30 @@ def up(
             raise GeomonError(msg)
     env = processes.prefect_environment(processes.prefect_home(config, config_path), prefect_port)
     logs = Path(env["PREFECT_HOME"]) / "logs"
-    children: list[Child] = []
+    server = Part(
+        "prefect-server", processes.prefect_server_command(prefect_port), env, logs,
+        health=f"{env['PREFECT_API_URL']}/health",
+    )  # fmt: skip
+    web = Part(
+        "web", _web_command(config_path, host, port), env, logs, health=f"http://{host}:{port}/"
+    )
     with _until_signalled() as stop:
+        parts = Parts(stop, tell)
         try:
             tell(f"starting (logs in {logs}) …")
-            command = processes.prefect_server_command(prefect_port)
-            children.append(processes.start("prefect-server", command, env=env, folder=logs))
-            api = env["PREFECT_API_URL"]
-            processes.wait_until_healthy(children[-1], f"{api}/health", stop=stop)
+            parts.start(server)
             tell(f"Prefect        http://127.0.0.1:{prefect_port}/")
             if not stop.is_set():
                 _bootstrap(config_path, env, logs, stop)
+            for worker in _workers(env, logs):
+                parts.start(worker)
+            parts.start(web)
             if not stop.is_set():
-                children.append(_start_worker(env, logs))
-                children.append(_start_web(config_path, host, port, env, logs))
-                web = f"http://{host}:{port}"
-                processes.wait_until_healthy(children[-1], f"{web}/", stop=stop)
-                tell(f"web and FDSN   {web}/")
+                tell(f"web and FDSN   http://{host}:{port}/")
                 tell("running; Ctrl-C stops everything")
-            _watch(children, stop)
+            parts.watch()
         finally:
-            processes.end(children)
+            parts.end()
             tell("stopped")
 
 
@@ -119,35 +125,27 @@ def _bootstrap(config_path: Path, env: dict[str, str], logs: Path, stop: threadi
         processes.end([child])
 
 
-def _start_worker(env: dict[str, str], logs: Path) -> Child:
-    command = (
-        *processes.PREFECT, "worker", "start", "--pool", "cpu-pool", "--type", "process",
-        "--name", "cpu-1", "--limit", "4", "--install-policy", "never",
-    )  # fmt: skip
+def _workers(env: dict[str, str], logs: Path) -> list[Part]:
+    """Return a worker of the CPU pool, and one of the GPU pool for each GPU."""
     # A worker that loses its server must not go on with a private one.
-    own = {"PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"}
-    return processes.start("worker", command, env={**env, **own}, folder=logs)
+    own = {**env, "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"}
+    found = [_worker("worker", "cpu-pool", "cpu-1", 4, own, logs)]
+    for number in processes.gpus():
+        alone = {**own, "CUDA_VISIBLE_DEVICES": number}
+        found.append(_worker(f"gpu-worker-{number}", "gpu-pool", f"gpu-{number}", 1, alone, logs))
+    return found
 
 
-def _start_web(config_path: Path, host: str, port: int, env: dict[str, str], logs: Path) -> Child:
+def _worker(part: str, pool: str, name: str, limit: int, env: dict[str, str], logs: Path) -> Part:
     command = (
+        *processes.PREFECT, "worker", "start", "--pool", pool, "--type", "process",
+        "--name", name, "--limit", str(limit), "--install-policy", "never",
+    )  # fmt: skip
+    return Part(part, command, env, logs, needs="prefect-server")
+
+
+def _web_command(config_path: Path, host: str, port: int) -> tuple[str, ...]:
+    return (
         sys.executable, "-m", "geomon", "serve", "--config", str(config_path),
         "--host", host, "--port", str(port),
     )  # fmt: skip
-    return processes.start("web", command, env=env, folder=logs)
-
-
-def _watch(children: list[Child], stop: threading.Event) -> None:
-    """Wait for the stop signal; a server that ends before it is an error.
-
-    Raises
-    ------
-    GeomonError
-        Naming the server that ended, with the end of its log.
-    """
-    while not stop.wait(0.5):
-        for child in children:
-            if child.process.poll() is not None:
-                status = child.process.returncode
-                msg = f"{child.name} ended with status {status}: {child.last_words()}"
-                raise GeomonError(msg)
