@@ -5,7 +5,7 @@ fixed pieces of the absolute 100 Hz grid (`geomon.picking.prepare`), each in one
 shape, so that even the rounding of the arithmetic is the same every time.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import batched
 
@@ -121,17 +121,21 @@ def _prepared(picker: Picker, channels: _Channels, piece: int) -> Prepared | Non
 
 
 def _curves(
-    picker: Picker, channels: _Channels, pieces: Sequence[int]
-) -> Iterator[tuple[int, Prepared, NDArray[np.float32]]]:
+    picker: Picker, work: Iterable[tuple[_Channels, int]]
+) -> Iterator[tuple[_Channels, int, Prepared, NDArray[np.float32]]]:
     """Yield pieces that have data, with context and phase curves with `MARGIN` on both sides."""
     columns = [picker.card.classes.index(phase) for phase in picker.card.phases]
-    for some in batched(pieces, picker.batch):
-        found = [(piece, _prepared(picker, channels, piece)) for piece in some]
-        filled = [(piece, prepared) for piece, prepared in found if prepared is not None]
-        for (piece, prepared), (out, begin) in zip(filled, _run(picker, filled), strict=True):
+    for some in batched(work, picker.batch):
+        filled = [
+            (channels, piece, prepared)
+            for channels, piece in some
+            if (prepared := _prepared(picker, channels, piece)) is not None
+        ]
+        outs = _run(picker, [(piece, prepared) for _, piece, prepared in filled])
+        for (channels, piece, prepared), (out, begin) in zip(filled, outs, strict=True):
             curves = out[begin : begin + PIECE + 2 * MARGIN, columns]
             curves[prepared.blind[CONTEXT - MARGIN : MARGIN - CONTEXT]] = 0.0
-            yield piece, prepared, curves
+            yield channels, piece, prepared, curves
 
 
 def _run(
@@ -144,10 +148,16 @@ def _run(
         whole = slice(skip, n - skip)
         spans.append(whole if rule is None else rule.aligned(piece * PIECE - CONTEXT, n))
     parts = [one.normalised[used] for (_, one), used in zip(filled, spans, strict=True)]
-    if len({part.shape for part in parts}) > 1:  # windows of two pieces need not be as many
+    if picker.card.windows is not None:  # windows of two pieces need not be as many
         outs = [picker.predict(part[None])[0] for part in parts]
+    elif parts:
+        # Always as many: how a batch is computed, to the last bit, depends on its size.
+        together = np.zeros((picker.batch, *parts[0].shape), np.float32)
+        for row, part in zip(together, parts, strict=False):
+            row[:] = part
+        outs = list(picker.predict(together)[: len(parts)])
     else:
-        outs = list(picker.predict(np.stack(parts))) if parts else []
+        outs = []
     begins = [CONTEXT - MARGIN - used.start for used in spans]
     return list(zip(outs, begins, strict=True))
 
@@ -178,7 +188,8 @@ def probabilities(picker: Picker, segments: Sequence[Segment], span: TimeSpan) -
     first, last = -(-span.start_ns // STEP_NS), -(-span.end_ns // STEP_NS)
     out = np.zeros((last - first, len(picker.card.phases)), dtype=np.float32)
     valid = np.zeros(last - first, dtype=np.bool_)
-    for piece, prepared, curves in _curves(picker, channels, _pieces(span)):
+    work = ((channels, piece) for piece in _pieces(span))
+    for _, piece, prepared, curves in _curves(picker, work):
         low = max(piece * PIECE, first)
         high = min((piece + 1) * PIECE, last)
         inside = slice(low - piece * PIECE, high - piece * PIECE)
@@ -242,9 +253,44 @@ def pick_and_judge(
     WaveformError
         If the segments belong to more than one sensor.
     """
-    channels = _Channels.of(segments)
+    [judged] = pick_sensors(picker, [segments], span, thresholds=thresholds)
+    return judged
+
+
+def pick_sensors(
+    picker: Picker,
+    sensors: Sequence[Sequence[Segment]],
+    span: TimeSpan,
+    *,
+    thresholds: Mapping[Phase, float] | None = None,
+) -> list[list[tuple[Pick, Reason | None]]]:
+    """Pick several sensors as `pick_and_judge` does each, with pieces of several in a batch.
+
+    Parameters
+    ----------
+    picker : Picker
+        Model and card; its `batch` says how many pieces are computed at once.
+    sensors : sequence of sequences of Segment
+        Each of one sensor, as for `pick`.
+    span, thresholds
+        As for `pick`.
+
+    Returns
+    -------
+    list of lists of (Pick, reason or None)
+        One for each sensor, in order: the same picks in any company.
+
+    Raises
+    ------
+    WaveformError
+        If some segments belong together and are of more than one sensor.
+    """
     limits = {**picker.card.thresholds, **(thresholds or {})}
-    judged: list[tuple[Pick, Reason | None]] = []
-    for piece, prepared, curves in _curves(picker, channels, _pieces(span)):
-        judged += piece_picks(picker.card, piece, prepared, curves, limits)
-    return [(one, reason) for one, reason in judged if span.contains(to_ns(one.time))]
+    every = [_Channels.of(segments) for segments in sensors]
+    judged: dict[int, list[tuple[Pick, Reason | None]]] = {id(one): [] for one in every}
+    work = ((channels, piece) for piece in _pieces(span) for channels in every)
+    for channels, piece, prepared, curves in _curves(picker, work):
+        for one, reason in piece_picks(picker.card, piece, prepared, curves, limits):
+            if span.contains(to_ns(one.time)):
+                judged[id(channels)].append((one, reason))
+    return list(judged.values())

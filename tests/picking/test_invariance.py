@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -10,15 +11,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from geomon.events import Pick
+from geomon.events import Phase, Pick
 from geomon.picking.card import Picker, load_picker
 from geomon.picking.importers import import_eqtransformer, import_gpd
-from geomon.picking.infer import _Channels, _curves, context_s, pick, piece_ns, span_to_read
+from geomon.picking.infer import (
+    _Channels,
+    _curves,
+    context_s,
+    pick,
+    pick_and_judge,
+    pick_sensors,
+    piece_ns,
+    span_to_read,
+)
 from geomon.picking.prepare import MARGIN
 from geomon.times import NS_PER_S, TimeSpan
 from geomon.training.recordings import read_streams, whole_span
 from geomon.waveforms import Segment
-from tests.picking.conftest import recording
+from tests.picking.conftest import START_NS, recording
 from tests.picking.test_infer import cut, split
 
 REAL = {
@@ -151,6 +161,33 @@ def test_real_data_that_come_bit_by_bit(shared_data: Path, name: str, data: st.D
     check_growing(data, segments, span, whole)
 
 
+def check_any_company(sensors: Sequence[Sequence[Segment]], span: TimeSpan) -> None:
+    limits: dict[Phase, float] = {"P": 0.1, "S": 0.1}
+    alone = [pick_and_judge(default(), one, span, thresholds=limits) for one in sensors]
+    assert min(len(picks) for picks in alone) > 3
+    for batch in (1, 2, 5):
+        order = np.random.default_rng(batch).permutation(len(sensors))
+        picker = replace(default(), batch=batch)
+        found = pick_sensors(picker, [sensors[k] for k in order], span, thresholds=limits)
+        assert found == [alone[k] for k in order]
+
+
+def test_several_sensors_at_once_are_picked_like_each_alone() -> None:
+    sensors = [recording(700 + 200 * k, seed=20 + k) for k in range(3)]
+    check_any_company(sensors, TimeSpan(START_NS, START_NS + 1500 * NS_PER_S))
+
+
+def test_real_stations_at_once_are_picked_like_each_alone(shared_data: Path) -> None:
+    streams = [segments for _, segments in read_streams(shared_data / REAL["malmi_hengill"][0])]
+    check_any_company(streams[:6], whole_span(streams[0]))
+
+
+def test_no_sensors_have_no_picks() -> None:
+    span = TimeSpan(START_NS, START_NS + NS_PER_S)
+    assert pick_sensors(default(), [], span) == []
+    assert pick_sensors(default(), [[], []], span) == [[], []]
+
+
 @pytest.mark.parametrize("name", ["gpd", "eqtransformer"])
 def test_windowed_pickers_agree_on_both_sides_of_a_border(
     shared_data: Path, shared_weights: Path, name: str
@@ -164,5 +201,6 @@ def test_windowed_pickers_agree_on_both_sides_of_a_border(
     channels = _Channels.of(segments)
     piece = span.start_ns // piece_ns(picker) + 2
     for left in (piece - 1, piece - 2):
-        (_, _, one), (_, _, two) = _curves(picker, channels, (left, left + 1))
+        work = [(channels, left), (channels, left + 1)]
+        (_, _, _, one), (_, _, _, two) = _curves(picker, work)
         assert np.abs(one[-2 * MARGIN :] - two[: 2 * MARGIN]).max() < 1e-3
