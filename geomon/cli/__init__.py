@@ -9,7 +9,7 @@ import typer
 from geomon.cli.backfill import backfill_app
 from geomon.cli.catalog import catalog_app, picks_app
 from geomon.cli.configuration import config_app, doctor
-from geomon.cli.locating import corrections_app
+from geomon.cli.locating import corrections_app, relocate, tune
 from geomon.cli.magnitude import magnitude_app
 from geomon.cli.models import model_app
 from geomon.cli.processing import coverage, demo, ingest, locate, pick, run, watch
@@ -24,7 +24,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From continuous seismic waveforms to an earthquake catalogue people can trust.",
 )
-for command in (demo, doctor, ingest, pick, locate, run, watch, coverage, quality, up, serve):
+for command in (
+    demo, doctor, ingest, pick, locate, run, watch, coverage, quality, relocate, tune, up, serve,
+):  # fmt: skip
     app.command()(command)
 for command in (merge, blasts):
     catalog_app.command()(command)

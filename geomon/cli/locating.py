@@ -12,8 +12,10 @@ from geomon.cli.common import (
     JsonOption,
     OutputOption,
     StartOption,
+    finish,
     load,
     print_json,
+    progress_bars,
     span_of,
     tell_problems,
 )
@@ -91,6 +93,73 @@ def show_corrections(
         return
     for one in sets:
         _show(one)
+
+
+def relocate(
+    start: StartOption,
+    end: EndOption,
+    config: ConfigOption = DEFAULT_CONFIG,
+    max_distance_km: Annotated[
+        float, typer.Option("--max-distance", min=0.01, help="Kilometres between neighbours.")
+    ] = 10.0,
+    max_neighbours: Annotated[int, typer.Option(min=1, help="Most neighbours of an event.")] = 10,
+    min_links: Annotated[int, typer.Option(min=4, help="Fewest phases two of them share.")] = 8,
+    waveforms: Annotated[
+        bool, typer.Option(help="Correlate the archive's waveforms besides picks.")
+    ] = True,
+    preferred: Annotated[
+        bool, typer.Option("--preferred", help="Let automatic events prefer the new origins.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Relocate the events of a span relative to each other, by double differences.
+
+    Events keep their other origins; those that a person judged keep the preferred one.
+    """
+    from geomon.services.relocate import Linking, relocate_events
+
+    linking = Linking(
+        max_km=max_distance_km, max_neighbours=max_neighbours, min_links=min_links,
+        with_waveforms=waveforms,
+    )  # fmt: skip
+    with progress_bars() as progress:
+        report = relocate_events(
+            load(config), span_of(start, end), linking=linking, preferred=preferred,
+            progress=progress,
+        )  # fmt: skip
+    finish({"relocate": report}, as_json=as_json)
+
+
+def tune(
+    start: StartOption,
+    end: EndOption,
+    config: ConfigOption = DEFAULT_CONFIG,
+    only: Annotated[
+        str, typer.Option(metavar="NAME,…", help="Change only these, such as tolerance_s,speeds.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show how much the events of a span depend on the settings they are found with.
+
+    One setting is changed at a time; the catalogue and the config stay as they are.
+    """
+    from geomon.services import tune as service
+
+    with progress_bars() as progress:
+        report = service.tune(
+            load(config), span_of(start, end), progress=progress,
+            only=tuple(name.strip() for name in only.split(",") if name.strip()),
+        )  # fmt: skip
+    if as_json:
+        print_json(report.as_dict())
+        return
+    print(f"{'setting':<16}{'value':>10}{'events':>8}{'same':>6}{'new':>5}{'lost':>6}{'picks':>7}"
+          f"{'rms s':>8}")  # fmt: skip
+    for one in (report.usual, *report.others):
+        print(
+            f"{one.name or 'as it is':<16}{one.value:>10}{one.n_events:>8}{one.n_same:>6}"
+            f"{one.n_new:>5}{one.n_lost:>6}{one.n_picks:>7}{one.median_rms_s:>8.3f}"
+        )
 
 
 def _document(one: "CorrectionSet") -> dict[str, object]:

@@ -252,6 +252,33 @@ def insert_revisions(
         write.insert(schema.metadata.tables[name], rows[name])
 
 
+def insert_origins(write: Write, origins: Sequence[tuple[int, Origin]]) -> None:
+    """Write origins of events, with their arrivals, beside the preferred ones."""
+    if not origins:
+        return
+    run = write.run_key()
+    picks = [arrival.pick for _, origin in origins for arrival in origin.arrivals]
+    pick_keys = iter(find_or_add(write, picks, as_current=False))
+    keys = write.new_ids(schema.origin, len(origins))
+    arrivals: list[dict[str, Any]] = []
+    rows = []
+    for key, (event_key, origin) in zip(keys, origins, strict=True):
+        values = dict(zip(_ORIGIN_NAMES, _origin_values(origin), strict=True))
+        rows.append({"id": key, "event": event_key, "run": run, **values})
+        arrivals += _arrival_rows(key, origin, pick_keys)
+    write.insert(schema.origin, rows)
+    write.insert(schema.arrival, arrivals)
+
+
+def load_origins(connection: Connection, event_key: int) -> list[tuple[int, Origin]]:
+    """Read every origin ever held of an event, each with its row, oldest first."""
+    table = schema.origin
+    query = select(table.c.id, *(table.c[name] for name in _ORIGIN_NAMES))
+    rows = connection.execute(query.where(table.c.event == event_key).order_by(table.c.id)).all()
+    arrivals = load_arrivals(connection, PickReader(connection), [row[0] for row in rows])
+    return [(row[0], _origin(row[1:], arrivals.get(row[0], []))) for row in rows]
+
+
 def _arrival_rows(
     origin_key: int, origin: Origin, pick_keys: Iterator[int]
 ) -> list[dict[str, Any]]:
