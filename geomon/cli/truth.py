@@ -1,7 +1,8 @@
 """Commands about how true the catalogue is: doubled events, blasts, what would be detected."""
 
+import sys
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,8 +14,10 @@ from geomon.cli.common import (
     StartOption,
     load,
     print_json,
+    progress_bars,
     span_of,
 )
+from geomon.errors import DataError
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
 
@@ -71,3 +74,73 @@ def blasts(
         f"{len(report.suspects)} suspects, {len(report.named)} newly called quarry blasts, "
         f"{len(report.taken_back)} earthquakes again{' (dry run)' if dry_run else ''}"
     )
+
+
+def detection(
+    start: StartOption,
+    end: EndOption,
+    n_events: Annotated[int, typer.Option("--events", min=20, help="How many to try.")] = 120,
+    magnitudes: Annotated[
+        tuple[float, float], typer.Option(help="Smallest and largest magnitude tried.")
+    ] = (-1.0, 3.0),
+    seed: Annotated[int, typer.Option(min=0, help="Draws times, places and sizes.")] = 0,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell how likely the network detects an earthquake, by magnitude, region and time.
+
+    Simulated earthquakes are added to archived records in memory, picked, associated and located;
+    nothing is written to the archive or the catalogue.
+    """
+    from geomon.locating.detection import TooFewTrials
+    from geomon.services.detection import measure_detection
+
+    if magnitudes[0] >= magnitudes[1]:
+        msg = f"--magnitudes {magnitudes[0]:g} {magnitudes[1]:g}: the first must be smaller"
+        raise DataError(msg)
+    with progress_bars() as progress:
+        found = measure_detection(
+            load(config), span_of(start, end), n_events=n_events, magnitudes=magnitudes, seed=seed,
+            progress=progress,
+        )  # fmt: skip
+    for problem in found.problems:
+        print(f"geomon: {problem}", file=sys.stderr)
+    if isinstance(found.curve, TooFewTrials):
+        if as_json:
+            print_json({"reason": found.curve.reason, "n_trials": len(found.trials)})
+        else:
+            print(f"detection probability: {found.curve.reason}")
+        return
+    low, high = magnitudes
+    steps = [low + (high - low) * k / 16 for k in range(17)]
+    rows = [(m, *found.curve.probability(m)) for m in steps]
+    if as_json:
+        print_json(
+            {
+                "n_trials": found.curve.n_trials,
+                "n_detected": found.curve.n_detected,
+                "magnitude_50": _uncertain(found.curve.magnitude_at(0.5)),
+                "magnitude_90": _uncertain(found.curve.magnitude_at(0.9)),
+                "curve": [
+                    dict(zip(("magnitude", "probability", "low", "high"), row, strict=True))
+                    for row in rows
+                ],
+                "regions": [asdict(part) for part in found.regions],
+                "times": [asdict(part) for part in found.times],
+                "trials": [asdict(trial) for trial in found.trials],
+            }
+        )
+        return
+    for share in (0.5, 0.9):
+        magnitude, error = found.curve.magnitude_at(share)
+        print(f"{share:.0%} are detected from ML {magnitude:.2f} ± {error:.2f}")
+    print(f"{found.curve.n_detected} of {found.curve.n_trials} simulated earthquakes found")
+    for m, probability, least, most in rows:
+        print(f"  ML {m:5.2f}  {probability:4.0%}  ({least:.0%} to {most:.0%})")
+    for part in (*found.regions, *found.times):
+        half = "" if part.magnitude_50 is None else f", half from ML {part.magnitude_50:.2f}"
+        print(f"  {part.name}: {part.n_detected} of {part.n_trials}{half}")
+
+
+def _uncertain(pair: tuple[float, float]) -> dict[str, Any]:
+    return dict(zip(("value", "uncertainty"), pair, strict=True))

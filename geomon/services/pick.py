@@ -4,23 +4,20 @@ import logging
 import time
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from functools import partial
 
 from geomon.config import Config
 from geomon.errors import GeomonError
 from geomon.events import Phase
 from geomon.ids import StreamId
+from geomon.picking.card import PickerCard, read_card
 from geomon.picking.prepare import CONTEXT, PIECE, STEP_NS
+from geomon.services.champion import chosen_folder, load
 from geomon.services.fanout import fan_out
 from geomon.services.reports import Progress, Report, distinct, no_progress
 from geomon.services.workspace import workspace
 from geomon.stores.ledger import Entry
 from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, day_span, merged
-
-if TYPE_CHECKING:
-    from geomon.picking.card import Backend, Picker
-    from geomon.picking.run_keras import Precision
 
 logger = logging.getLogger(__name__)
 
@@ -108,25 +105,6 @@ def affected_pieces(span: TimeSpan) -> TimeSpan:
     return span.padded(CONTEXT * STEP_NS / NS_PER_S).aligned(PIECE_NS)
 
 
-def load(config: Config) -> "Picker":
-    """Return the config's picker, loaded once a process.
-
-    Raises
-    ------
-    PickerMismatch
-        If the picker does not exist or does not fit its card, or its backend cannot run it.
-    """
-    rule = config.picker
-    return _load(rule.name, rule.backend, rule.precision, rule.batch)
-
-
-@lru_cache(maxsize=2)
-def _load(name: str, backend: "Backend", precision: "Precision", batch: int | None) -> "Picker":
-    from geomon.picking.card import load_picker
-
-    return load_picker(name, backend=backend, precision=precision, batch=batch)
-
-
 def picker_version(config: Config) -> str:
     """Return the hash of everything a pick depends on besides the samples; reads the card only.
 
@@ -135,9 +113,10 @@ def picker_version(config: Config) -> str:
     PickerMismatch
         If the picker has no valid card.
     """
-    from geomon.picking.card import picker_folder, read_card
+    return _version(config, read_card(chosen_folder(config)))
 
-    card = read_card(picker_folder(config.picker.name))
+
+def _version(config: Config, card: PickerCard) -> str:
     return f"{card.weights_sha256[:16]}-{config.version('picker')}-{PIECE}"
 
 
@@ -193,7 +172,7 @@ def _pick_once(config: Config, unit: _Unit) -> _Outcome:
     prints = space.archive.fingerprints(
         unit.stream_id, [piece.padded(margin_s) for piece in pieces]
     )
-    version = picker_version(config)
+    version = _version(config, picker.card)  # a promotion meanwhile counts from the next on
     day = _day(unit)
     known = known_pieces(space.coverage.input_hash("pick", str(unit.stream_id), day, version))
     found = {piece.start_ns // step: now for piece, now in zip(pieces, prints, strict=True)}
@@ -209,7 +188,7 @@ def _pick_once(config: Config, unit: _Unit) -> _Outcome:
     gated: Counter[str] = Counter()
     for run in merged(stale):
         segments = space.archive.read_stream(unit.stream_id, run.padded(margin_s)).segments
-        judged = pick_and_judge(picker, segments, run, thresholds=_thresholds(config))
+        judged = pick_and_judge(picker, segments, run, thresholds=thresholds(config))
         picks = [one for one, reason in judged if reason is None]
         gated.update(reason for _, reason in judged if reason is not None)
         fresh = {piece: now for piece, now in found.items() if run.contains(piece * step)}
@@ -260,7 +239,7 @@ def _day(unit: _Unit) -> TimeSpan:
     return TimeSpan(start_ns, start_ns + NS_PER_DAY)
 
 
-def _thresholds(config: Config) -> dict[Phase, float]:
+def thresholds(config: Config) -> dict[Phase, float]:
     """Return the thresholds that the config sets instead of the card's."""
     chosen: dict[Phase, float | None] = {
         "P": config.picker.threshold_p,

@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.benchmarks import (
     events_association,
     events_cuts,
+    events_detection,
     events_hengill,
     events_location,
     events_magnitudes,
@@ -57,6 +58,7 @@ PARTS: dict[str, Callable[[bool], Sequence[Figure]]] = {
     "probabilities": events_truth.figures,
     "cuts and faults": events_cuts.figures,
     "travel times": travel_times.measure,
+    "detection": events_detection.figures,
     "location": events_location.figures,
     "association": events_association.figures,
     "recordings": _recordings,

@@ -1,0 +1,82 @@
+"""Detection probability by magnitude, and completeness, of the simulated network.
+
+Earthquakes injected into its archived records are found as often as its own ones of the same size:
+that is what the probability promises.
+"""
+
+import math
+import tempfile
+from pathlib import Path
+
+from geomon.config import Config, SimulatedSource
+from geomon.locating.detection import DetectionCurve, detection_curve
+from geomon.services.detection import measure_detection
+from geomon.services.run import run
+from geomon.services.score import KnownEvent, compare
+from geomon.services.workspace import workspace
+from geomon.synthesis.network import Scenario
+from geomon.times import TimeSpan
+from tests.benchmarks.report import Figure, at_most, versions
+from tests.networks import simulated
+
+SPAN = TimeSpan.parse("2024-05-02T00:00", "2024-05-02T01:30")
+QUICK_SPAN = TimeSpan.parse("2024-05-02T00:00", "2024-05-02T00:06")
+MAGNITUDES = (-1.5, 2.0)
+_SEED = 5
+
+
+def figures(quick: bool) -> list[Figure]:
+    """Inject earthquakes; `quick` injects few, and leaves out the network's own."""
+    span, n_events = (QUICK_SPAN, 20) if quick else (SPAN, 150)
+    with tempfile.TemporaryDirectory() as folder:
+        config = simulated(Path(folder))
+        run(config, span)
+        found = measure_detection(
+            config, span, n_events=n_events, magnitudes=MAGNITUDES, seed=_SEED
+        )
+        own = None if quick else _own_curve(config, span)
+    conditions = (
+        f"{len(found.trials)} earthquakes of magnitude {MAGNITUDES[0]:g} to {MAGNITUDES[1]:g} in "
+        f"{span.duration_s / 60:.0f} min of 12 simulated stations, seed {_SEED}; "
+        f"{versions('tensorflow', 'pyocto')}"
+    )
+    if not isinstance(found.curve, DetectionCurve):
+        return [Figure(figure="magnitude detected half of the time", value=None, unit="",
+                       conditions=found.curve.reason)]  # fmt: skip
+    half, error = found.curve.magnitude_at(0.5)
+    most, _ = found.curve.magnitude_at(0.9)
+    told = f"± {error:.2f}, 90 % from {most:.2f}; {conditions}"
+    figure = Figure(
+        figure="magnitude detected half of the time, injected", value=half, unit="",
+        conditions=told,
+    )  # fmt: skip
+    name = "injected against the network's own earthquakes, magnitude detected half of the time"
+    if own is None:
+        why = "left out of --quick" if quick else "too few of its own"
+        return [figure, Figure(figure=name, value=None, unit="", conditions=why)]
+    own_half, own_error = own.magnitude_at(0.5)
+    goal, holds = at_most(abs(half - own_half), 0.3)
+    return [
+        figure,
+        Figure(
+            figure=name, value=abs(half - own_half), unit="", goal=goal, holds=holds,
+            conditions=f"its own {own_half:.2f} ± {own_error:.2f} from {own.n_trials}; {told}",
+        ),
+    ]  # fmt: skip
+
+
+def _own_curve(config: Config, span: TimeSpan) -> DetectionCurve | None:
+    """Return how likely the network found its own earthquakes, whose truth is known."""
+    if not isinstance(config.source, SimulatedSource):
+        return None
+    scenario = Scenario.of(config.source, config.velocity.model())
+    true = [
+        KnownEvent(event.time, event.latitude, event.longitude, event.depth_km, event.magnitude)
+        for event in scenario.events(span)
+    ]
+    events = list(workspace(config).catalog.events(span.start_ns, span.end_ns))
+    seen = {known for known, _ in compare(true, events, within_s=2.0, within_km=10.0).pairs}
+    curve = detection_curve(
+        [event.magnitude or math.nan for event in true], [k in seen for k in range(len(true))]
+    )
+    return curve if isinstance(curve, DetectionCurve) else None
