@@ -24,7 +24,7 @@ from flows.requests import StationsRequest
 from flows.work import Result, closing_state, task_runner
 from geomon.config import find_config
 from geomon.errors import GeomonError
-from geomon.services import pick, processes
+from geomon.services import champion, processes
 
 
 @flow(
@@ -111,7 +111,7 @@ def _server(request: StationsRequest) -> Iterator[None]:
     server = processes.start("private-server", command, env=env, folder=logs)
     # Prefect sends its last events when the interpreter ends, before this is called.
     atexit.register(processes.end, [server])
-    pick.load(config)
+    champion.load(config)
     processes.wait_until_healthy(server, f"{env['PREFECT_API_URL']}/health")
     with temporary_settings({PREFECT_API_URL: env["PREFECT_API_URL"]}):
         yield

@@ -45,7 +45,7 @@ def chosen_folder(config: Config) -> Path:
     return registry.folder(champion) if champion else picker_folder(FIRST)
 
 
-def load_chosen(config: Config) -> "Picker":
+def load(config: Config) -> "Picker":
     """Return the picker that is to pick now, loaded once a process and version.
 
     Raises

@@ -104,9 +104,9 @@ def _catalog(config: Config) -> str:
 
 
 def _picker(config: Config) -> str:
-    from geomon.picking.card import load_picker
+    from geomon.services.champion import load
 
-    return str(load_picker(config.picker.name).card.label)
+    return load(config).card.label
 
 
 def _source(config: Config) -> str:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from geomon.services.pick import load, picker_version
+from geomon.services.champion import load
+from geomon.services.pick import picker_version
 from tests.networks import simulated
 
 

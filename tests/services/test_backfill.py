@@ -12,8 +12,8 @@ from geomon.config import Config
 from geomon.services import backfill, backfill_run
 from geomon.services.backfill import BackfillPlan, BackfillUnit, cancel, plan
 from geomon.services.backfill_run import Limits
+from geomon.services.champion import load
 from geomon.services.grid import Cell, at_work, document, drawn, reasons, status
-from geomon.services.pick import load
 from geomon.services.workspace import workspace
 from geomon.stores.database import Run
 from geomon.times import NS_PER_DAY, TimeSpan
