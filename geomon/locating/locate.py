@@ -256,6 +256,36 @@ class Locator:
         distance = np.hypot(data.x_km - point[0], data.y_km - point[1])
         return list(zip(near, residual.tolist(), sigma.tolist(), distance.tolist(), strict=True))
 
+    def rays(self, points_km: Floats, stations: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Return azimuths and angles from straight down (degrees) at which P leaves sources.
+
+        A ray points to where the travel time falls fastest: in a three-dimensional model not
+        always towards the station.
+
+        Parameters
+        ----------
+        points_km : array, shape (m, 3)
+            Sources: east, north, down in the network's frame.
+        stations : array of int, shape (n,)
+            Positions of stations in the network.
+
+        Returns
+        -------
+        azimuth_deg, takeoff_deg : array, shape (m, n)
+            NaN where there is no travel time.
+        """
+        receivers = self.receivers(np.zeros(stations.size, dtype=np.bool_), stations)
+        slowness = []
+        for step in self._step_km * np.eye(3):
+            low, high = (
+                _inside(points_km + side * step, self.network.search_box) for side in (-1, 1)
+            )
+            width = (high - low).sum(axis=1, keepdims=True)
+            slowness.append((receivers.times_from(low) - receivers.times_from(high)) / width)
+        east, north, down = slowness
+        azimuth = np.degrees(np.arctan2(east, north)) % 360
+        return azimuth, np.degrees(np.arctan2(np.hypot(east, north), down))
+
     @cached_property
     def longest_s(self) -> float:
         """Longest S time from the region to a station."""

@@ -5,10 +5,10 @@ in flattened depth (as in `travel_times`), and ``eikonalfm`` solves the factored
 on it for P and S. Tables are kept under the hash of the model, the grid and the place.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +20,8 @@ from geomon.locating.network import Network
 from geomon.locating.travel_times import (
     EARTH_RADIUS_KM,
     flattened,
-    read_table,
+    kept_table,
     true_depth,
-    write_table,
 )
 from geomon.velocity.grid import VelocityGrid
 
@@ -105,13 +104,13 @@ class StationTimes:
                 raise DataError(msg)
             frame = (network.frame.latitude, network.frame.longitude)
             key = repr((_FORMAT, model.version, frame, station, corner, shape, spacing))
-            name = f"station_times_{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
-            path = None if cache is None else cache / name
-            slowness = None if path is None else read_table(path, (2, *shape))
-            if slowness is None:
-                slowness = _solved(model, network, station, corner, shape, spacing)
-                if path is not None:
-                    write_table(path, slowness)
+            slowness = kept_table(
+                cache,
+                "station_times",
+                key,
+                (2, *shape),
+                partial(_solved, model, network, station, corner, shape, spacing),
+            )
             tables.append(_Table(corner, station, slowness))
         return cls(model, spacing, tuple(tables))
 

@@ -12,7 +12,7 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -189,13 +189,8 @@ class TravelTimes:
             elevations_m=elevations_m,
             spacing_km=spacing_km,
         )
-        key = hashlib.sha256(repr((_FORMAT, model.version, grid)).encode()).hexdigest()[:24]
-        path = None if cache is None else cache / f"travel_times_{key}.npy"
-        slowness = None if path is None else read_table(path, grid.shape)
-        if slowness is None:
-            slowness = _solved(model, grid)
-            if path is not None:
-                write_table(path, slowness)
+        key = repr((_FORMAT, model.version, grid))
+        slowness = kept_table(cache, "travel_times", key, grid.shape, lambda: _solved(model, grid))
         return cls(model, grid, slowness)
 
     @property
@@ -412,7 +407,28 @@ def _solved(model: LayeredModel, grid: Grid) -> NDArray[np.float32]:
     return slowness
 
 
-def read_table(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+def kept_table(
+    cache: Path | None,
+    kind: str,
+    key: str,
+    shape: tuple[int, ...],
+    make: Callable[[], NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """Return a table from the folder that keeps it under the hash of a key, or make and keep it.
+
+    Without a folder it is made every time.
+    """
+    if cache is None:
+        return make()
+    path = cache / f"{kind}_{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
+    table = _read_table(path, shape)
+    if table is None:
+        table = make()
+        _write_table(path, table)
+    return table
+
+
+def _read_table(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
     """Return a kept table, or None when there is none of this shape that can be read."""
     try:
         table = np.load(path, allow_pickle=False)
@@ -427,7 +443,7 @@ def read_table(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32] | None
     return np.asarray(table)
 
 
-def write_table(path: Path, slowness: NDArray[np.float32]) -> None:
+def _write_table(path: Path, slowness: NDArray[np.float32]) -> None:
     """Write to a temporary file and rename: readers see all of it or nothing."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -125,21 +125,25 @@ def mechanism_of(solver: Solver, origin: Origin) -> FocalMechanism | None:
     used = [one for station, one in sorted(by_station.items()) if station in solver.network.index]
     if len(used) < MIN_POLARITIES:
         return None
-    elevation_m = [
-        solver.network.elevation_m[solver.network.index[pick.seed_id.station_id]]
-        for pick, _, _ in used
-    ]
+    network = solver.network
+    places = np.array([network.index[pick.seed_id.station_id] for pick, _, _ in used])
     depths = sorted(
         depth for depth in (origin.depth_km, *origin.depth_interval_km) if math.isfinite(depth)
     )
-    distance_km = np.array([distance for _, distance, _ in used])
-    found = focal_mechanism(
-        [1 if pick.polarity == "positive" else -1 for pick, _, _ in used],
-        [azimuth for _, _, azimuth in used],
-        takeoff_deg(
-            solver.travel_times, distance_km, np.array(depths)[:, None], np.array(elevation_m)
-        ),
-    )
+    azimuth_deg = np.array([azimuth for _, _, azimuth in used])
+    if solver.locator.station_times is None:
+        distance_km = np.array([distance for _, distance, _ in used])
+        takeoffs = takeoff_deg(
+            solver.travel_times, distance_km, np.array(depths)[:, None],
+            network.elevation_m[places],
+        )  # fmt: skip
+    else:
+        x, y = network.frame.to_km(origin.latitude, origin.longitude)
+        points = np.array([[float(x), float(y), depth] for depth in depths])
+        azimuths, takeoffs = solver.locator.rays(points, places)
+        azimuth_deg = azimuths[len(depths) // 2]
+    polarities = [1 if pick.polarity == "positive" else -1 for pick, _, _ in used]
+    found = focal_mechanism(polarities, azimuth_deg, takeoffs)
     return found if isinstance(found, FocalMechanism) else None
 
 

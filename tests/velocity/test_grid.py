@@ -11,6 +11,8 @@ from geomon.config import load_config
 from geomon.errors import DataError
 from geomon.events import Origin, Pick
 from geomon.ids import SeedId, StationId
+from geomon.locating.locate import Locator
+from geomon.locating.mechanism import takeoff_deg
 from geomon.locating.network import Network
 from geomon.locating.solve import Solver
 from geomon.locating.station_times import StationTimes
@@ -127,6 +129,16 @@ def test_a_layered_grid_gives_the_times_of_the_layered_model(tmp_path: Path) -> 
             distance = np.hypot(points[:, 0] - net.x_km[k], points[:, 1] - net.y_km[k])
             expected = flat.times(phase, distance, points[:, 2], net.elevation_m[k])
             np.testing.assert_allclose(times.times(phase, k, points), expected, atol=0.01)
+    deep = points[points[:, 2] > 5]
+    everyone = np.arange(3)
+    azimuth, takeoff = Locator(net, flat, times).rays(deep, everyone)
+    east, north = net.x_km - deep[:, :1], net.y_km - deep[:, 1:2]
+    straight = np.degrees(np.arctan2(east, north)) % 360
+    off = np.abs((azimuth - straight + 180) % 360 - 180)
+    assert off[np.hypot(east, north) > 2].max() < 3.0
+    expected = takeoff_deg(flat, np.hypot(east, north), deep[:, 2:], net.elevation_m)
+    assert np.abs(takeoff - expected).max() < 4.0
+    np.testing.assert_allclose(Locator(net, flat).rays(deep, everyone)[1], expected, atol=1.0)
     assert len(list(tmp_path.iterdir())) == 3
     again = StationTimes.build(grid, net, spacing_km=0.5, cache=tmp_path)
     np.testing.assert_array_equal(again.tables[1].slowness, times.tables[1].slowness)
@@ -141,6 +153,11 @@ def test_the_slow_side_is_late(tmp_path: Path) -> None:
     pairs = times.receivers(np.array([False, True]), [0, 0]).times_from(points)
     assert pairs.shape == (2, 2)
     assert pairs[0, 0] > 1.2 * pairs[1, 0]
+    # A ray from the slow side, going north along the boundary, turns into the fast one.
+    at = np.array([[net.x_km[0] - 1.0, net.y_km[0] - 15.0, 5.0]])
+    layers = LayeredModel("flat", (-2.0,), (6.0,), (3.4,))
+    azimuth, _ = Locator(net, net.travel_times(layers), times).rays(at, np.array([0]))
+    assert 8 < azimuth[0, 0] < 90
 
 
 def test_a_network_locates_in_the_grid_its_config_names(tmp_path: Path) -> None:
