@@ -8,6 +8,7 @@ is worse than none.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +28,14 @@ _FAR_S = 3.0  # and up to here the champion may mean the label's onset, elsewher
 _SWAPPED_S = 0.15
 _MOST_BIAS_S = 0.08
 _CHANCE = 0.01  # of refusing honest labels, each check
-_HONEST = {"swapped": 0.015, "shifted": 0.02, "out of order": 0.002}
+_HONEST = {"swapped": 0.015, "shifted": 0.02, "out of order": 0.002, "doubled": 0.002}
 """Shares that honest labels may show: the champion is wrong there, or two events come together."""
 _LOPSIDED = 0.015  # share by which one side's tail may outweigh the other's
 _TAIL = 2.5  # robust standard deviations from which on a residual is in a tail
 _LEAST_TAIL_S = 0.1
 _ONE_SIGMA = 0.159  # quantile one standard deviation below the median
 _LEAST_OF_STATION = 5  # labels from which on a station's own delay can be told
+_ONE_ONSET_NS = NS_PER_S // 20
 _GROSS_S = 0.6  # residual of a location that no honest label has
 
 
@@ -110,17 +112,19 @@ def audit(labels: Sequence[Label], picks: Mapping[StreamId, Sequence[Pick]]) -> 
         elif (is_far and not is_near) or is_gross:
             shifted.append(label)
     unordered, n_pairs = _out_of_order(checked)
+    doubled = _doubled(checked)
     findings = [
         _share("swapped", "P and S swapped", len(swapped), len(known)),
         _share("shifted", "time is off", len(shifted), len(known)),
         _share("out of order", "S not after P", len(unordered), n_pairs),
+        _share("doubled", "two phases at one onset", len(doubled), len(checked)),
     ]
     located = _without_station_terms(checked)
     for phase in ("P", "S"):
         findings += _bias(phase, np.array(list(against[phase].values())))
         here = {label: r for label, r in located.items() if label.phase == phase}
         findings += _lopsided(phase, against[phase], here)
-    return Audit(tuple(findings), tuple(dict.fromkeys([*swapped, *shifted, *unordered])))
+    return Audit(tuple(findings), tuple(dict.fromkeys([*swapped, *shifted, *unordered, *doubled])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,18 @@ def _out_of_order(labels: Sequence[Label]) -> tuple[list[Label], int]:
             if len(p) > 1 or len(s) > 1 or (p and s and s[0] <= p[0]):
                 wrong += here
     return wrong, n_pairs
+
+
+def _doubled(labels: Sequence[Label]) -> list[Label]:
+    """Return labels, sorted by stream and time, that say P and S of what can be one onset only."""
+    return [
+        label
+        for one, two in pairwise(labels)
+        if one.stream_id == two.stream_id
+        and one.phase != two.phase
+        and two.time_ns - one.time_ns < _ONE_ONSET_NS
+        for label in (one, two)
+    ]
 
 
 def _without_station_terms(labels: Sequence[Label]) -> dict[Label, float]:
