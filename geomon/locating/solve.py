@@ -24,6 +24,7 @@ from geomon.locating.associate import (
 )
 from geomon.locating.duplicates import joined, parted
 from geomon.locating.locate import Locator, Rejected
+from geomon.locating.machinery import machines
 from geomon.locating.network import Network
 from geomon.locating.reality import LEAST_PROBABILITY, probability
 from geomon.locating.stack import Nodes, Stack
@@ -137,6 +138,9 @@ class Solver:
         """
         span = self.grid.input_span(tile)
         inside = sorted({pick for pick in picks if span.contains(to_ns(pick.time))})
+        repeating = machines(inside)
+        by_machines = {pick for machine in repeating for pick in machine.picks}
+        inside = [pick for pick in inside if pick not in by_machines]
         crowding = self._crowding(inside, span)
         is_saturated = crowding > _CROWDED
         groups, reason = self._verified_groups(inside, span, search=crowding <= _SEARCHED)
@@ -145,7 +149,8 @@ class Solver:
                 f"saturated: {len(inside)} picks in {span.duration_s:.0f} s, {crowding:.1f} for "
                 "each time that can be told apart at a station; events may be hidden or mixed up"
             )
-        return RawTile(tile, kept_groups(groups, tile, self.grid), reason, is_saturated)
+        notes = tuple(str(machine) for machine in repeating)
+        return RawTile(tile, kept_groups(groups, tile, self.grid), reason, is_saturated, notes)
 
     def _crowding(self, picks: Sequence[Pick], span: TimeSpan) -> float:
         """Return how many picks one station and phase has within what a node can tell apart."""

@@ -114,12 +114,15 @@ class RawTile:
         Why there is nothing, or what limits the result; empty when all is well.
     is_saturated : bool
         Whether picks were so dense that events may be hidden or mixed up.
+    notes : tuple of str
+        What else was noticed, such as picks of machines, which were left out.
     """
 
     tile: TimeSpan
     groups: tuple[PickGroup, ...]
     reason: str = ""
     is_saturated: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,6 +238,7 @@ class _Locating:
         tally.n_withdrawn += len(change.withdrawn)
         if this.is_saturated:
             tally.problems.append(f"tile {tile}: {this.reason}")
+        tally.problems += [f"tile {tile}: {note}" for note in this.notes]
         tally.problems += [
             f"{group.time:%Y-%m-%d %H:%M:%S}: not located: {rejected.reason}"
             for group, rejected in solved.rejected
