@@ -315,8 +315,8 @@ class Records(_Answer):
     traces: list[Trace]
 
 
-class FlatLine(_Answer):
-    """A stretch of equal samples."""
+class Stretch(_Answer):
+    """A part of a day."""
 
     start: datetime
     end: datetime
@@ -349,12 +349,17 @@ class QualityRow(_Answer):
     n_not_finite: int
     n_flat: int
     flat_s: float
-    longest_flat: list[FlatLine]
+    longest_flat: list[Stretch]
     n_clipped: int
     clipped_s: float
     n_spikes: int
     n_steps: int
     is_dead: bool
+    odd_s: float
+    """Minutes like nothing seismic, seconds in all."""
+    odd_kinds: list[str]
+    """What they are like: coarse, white, wandering, periodic."""
+    longest_odd: list[Stretch]
     timing_quality: float | None
     """What the digitiser says of its clock, percent."""
     above_low_db: float | None

@@ -85,6 +85,9 @@ class Quality:
         Differences as large, after which the level stays.
     is_dead : bool
         Nothing but flat lines (`DEAD_SHARE` of the samples) or no finite sample at all.
+    odd_s, odd_kinds, longest_odd : float, tuple of str, tuple of TimeSpan
+        Minutes like nothing seismic, as `geomon.picking.oddity` finds them: their total length,
+        what they are like, and the longest five stretches of them in time order.
     """
 
     sampling_rate_hz: float | None
@@ -111,6 +114,9 @@ class Quality:
     n_spikes: int
     n_steps: int
     is_dead: bool
+    odd_s: float = 0.0
+    odd_kinds: tuple[str, ...] = ()
+    longest_odd: tuple[TimeSpan, ...] = ()
 
 
 @np.errstate(over="ignore", invalid="ignore")  # samples may be anything

@@ -10,6 +10,7 @@ from hashlib import sha256
 from geomon.config import Config
 from geomon.errors import GeomonError, StationMetadataError
 from geomon.ids import SeedId, StreamId
+from geomon.picking.oddity import WINDOW_S, odd_windows
 from geomon.processing.psd import psd_summary
 from geomon.processing.quality import measure
 from geomon.services.fanout import fan_out
@@ -18,16 +19,17 @@ from geomon.services.workspace import Workspace, workspace
 from geomon.stations import Channel, Stations
 from geomon.stores.database import Run
 from geomon.stores.quality import DayQuality
-from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, day_span
+from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, day_span, merged
 from geomon.waveforms import Segment
 
 logger = logging.getLogger(__name__)
 
-VERSION = "1"
+VERSION = "2"
 """Of how quality is measured: days measured by another version are measured again."""
 RENEW_S = 3600.0
 """A day that is not over is measured again no sooner than this after the last time."""
 _HOUR_NS = 3600 * NS_PER_S
+_LONGEST = 5
 _LATE_S = 7200.0  # data this late are late, not missing: as long as holes are pending
 
 
@@ -145,6 +147,14 @@ def _measured(
     whole = day_span(day)
     segments = space.archive.read(seed_id, whole.start_ns, whole.end_ns).segments
     quality = measure(segments, due, hidden=[s for s in hidden if s.seed_id == seed_id])
+    odd = odd_windows(segments)
+    stretches = sorted(merged(one.span for one in odd), key=lambda span: -span.duration_s)
+    quality = replace(
+        quality,
+        odd_s=float(len(odd) * WINDOW_S),
+        odd_kinds=tuple(sorted({one.kind for one in odd})),
+        longest_odd=tuple(sorted(stretches[:_LONGEST])),
+    )
     psd = psd_summary(segments, whole, None if channel is None else channel.response)
     if psd is not None and psd.is_dead:
         quality = replace(quality, is_dead=True)
@@ -269,7 +279,8 @@ def table(rows: list[DayQuality]) -> str:
     """Write one line a channel and day.
 
     ``there`` is the share with samples, ``longest`` the longest gap, ``rms`` in counts, ``flat``
-    and ``clipped`` in seconds, ``noise`` in dB above the New Low Noise Model.
+    and ``clipped`` in seconds, ``noise`` in dB above the New Low Noise Model. Then come words for
+    what else is wrong: minutes like nothing seismic by what they are like.
     """
     if not rows:
         return "no day was measured"
@@ -279,6 +290,8 @@ def table(rows: list[DayQuality]) -> str:
 def _line(row: DayQuality) -> str:
     of = row.quality
     words = [word for word, says in (("dead", of.is_dead), ("conflicts", of.n_conflicts)) if says]
+    if of.odd_s:
+        words.append(f"{'+'.join(of.odd_kinds)} {of.odd_s / 60:.0f} min")
     return (
         f"{row.seed_id!s:<18} {row.day} {_number(of.sampling_rate_hz, 'g'):>6} "
         f"{of.availability:>6.1%} {of.n_gaps:>5} {_duration(of.max_gap_s):>8} "

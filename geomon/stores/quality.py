@@ -23,6 +23,7 @@ from geomon.times import TimeSpan, day_span, format_ns, from_ns
 _FIELDS = tuple(field.name for field in fields(Quality))
 _COLUMNS = tuple(name for name in _FIELDS if name in table.c)
 _DETAILS = tuple(name for name in _FIELDS if name not in table.c)
+_SPANS = ("longest_flat", "longest_odd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,11 @@ class DayQuality:
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, without the spectra."""
         measured = asdict(self.quality)
-        measured["longest_flat"] = [
-            {"start": format_ns(line.start_ns), "end": format_ns(line.end_ns)}
-            for line in self.quality.longest_flat
-        ]
+        for name in _SPANS:
+            measured[name] = [
+                {"start": format_ns(span.start_ns), "end": format_ns(span.end_ns)}
+                for span in getattr(self.quality, name)
+            ]
         return {
             "channel": str(self.seed_id),
             "day": self.day.isoformat(),
@@ -197,7 +199,8 @@ def _joined_on[Row: tuple[Any, ...]](stream_id: StreamId, query: Select[Row]) ->
 def _values(row: DayQuality) -> dict[str, Any]:
     measured = asdict(row.quality)
     details = {name: measured[name] for name in _DETAILS}
-    details["longest_flat"] = [[line.start_ns, line.end_ns] for line in row.quality.longest_flat]
+    for name in _SPANS:
+        details[name] = [[span.start_ns, span.end_ns] for span in getattr(row.quality, name)]
     return {
         **{name: measured[name] for name in _COLUMNS},
         "component": row.seed_id.component,
@@ -212,9 +215,11 @@ def _values(row: DayQuality) -> dict[str, Any]:
 
 def _day_quality(row: Any, stream_id: StreamId) -> DayQuality:  # noqa: ANN401 - a row by names
     details = json.loads(row["details"])
-    details["sampling_rates_hz"] = tuple(details["sampling_rates_hz"])
-    details["longest_flat"] = tuple(TimeSpan(*line) for line in details["longest_flat"])
-    measured = {name: row[name] for name in _COLUMNS} | {name: details[name] for name in _DETAILS}
+    # Rows of earlier versions lack what is measured since.
+    known = {name: details[name] for name in _DETAILS if name in details}
+    lists = {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
+    spans = {name: tuple(TimeSpan(*span) for span in known.get(name, ())) for name in _SPANS}
+    measured = {name: row[name] for name in _COLUMNS} | known | lists | spans
     spectra = row.get("psd")
     return DayQuality(
         seed_id=stream_id.seed_id(row["component"]),

@@ -53,6 +53,18 @@ def test_a_day_is_measured_once_for_each_state_of_the_archive(config):
     assert quality(config, DAY, stations=("XX.B*",)) == []
 
 
+def test_minutes_like_nothing_seismic_are_flagged(config):
+    space = workspace(config)
+    space.archive.write([record(2)], FROM)
+    assess(config, HH, TODAY, now_ns=AFTER)
+    [row] = quality(config, DAY)
+    assert row.quality.odd_kinds == ("white",)
+    assert row.quality.odd_s == pytest.approx(7200, rel=0.02)
+    assert "white 12" in table([row])
+    [*_, last] = row.as_dict()["longest_odd"]
+    assert last["end"] == "2024-05-02T02:00:00Z"
+
+
 def test_a_day_that_is_not_over_is_measured_at_most_once_an_hour(config):
     archive = workspace(config).archive
     noon = DAY.start_ns + 12 * HOUR_NS
