@@ -128,11 +128,20 @@ def wadl(request: Request, service: Service) -> Response:
 
 
 def _wadl_query(service: Service) -> str:
+    name = service.query
+    written = f'<resource path="{name}">{_wadl_methods(service, name)}</resource>'
+    if service.has_auth:
+        written += (
+            f'\n<resource path="{name}auth">{_wadl_methods(service, f"{name}Auth")}</resource>'
+        )
+    return written
+
+
+def _wadl_methods(service: Service, name: str) -> str:
     params = "\n".join(_wadl_parameter(parameter) for parameter in service.parameters)
     answers = "".join(
         f"<representation mediaType={quoteattr(media_type)}/>" for media_type in service.media_types
     )
-    name = service.query
     methods = (
         f'<method name="GET" id="{name}"><request>\n{params}\n</request>'
         f'<response status="200">{answers}</response>'
@@ -141,17 +150,11 @@ def _wadl_query(service: Service) -> str:
     )
     if "POST" in service.methods:
         methods += (
-            f'<method name="POST" id="post{name.title()}"><request>'
+            f'<method name="POST" id="post{name[0].upper()}{name[1:]}"><request>'
             '<representation mediaType="text/plain"/></request>'
             f'<response status="200">{answers}</response></method>'
         )
-    written = f'<resource path="{name}">{methods}</resource>'
-    if service.has_auth:
-        auth = methods.replace(f'"{name}"', f'"{name}Auth"').replace(
-            f'"post{name.title()}"', f'"post{name.title()}Auth"'
-        )
-        written += f'\n<resource path="{name}auth">{auth}</resource>'
-    return written
+    return methods
 
 
 def _wadl_parameter(parameter: Parameter) -> str:
