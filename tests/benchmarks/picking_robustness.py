@@ -7,14 +7,16 @@ import numpy as np
 
 from geomon.events import Pick
 from geomon.picking.card import Picker
+from geomon.picking.gate import AFTER, BEFORE
 from geomon.picking.infer import pick, pick_and_judge, span_to_read
+from geomon.picking.oddity import odd_windows
 from geomon.times import NS_PER_S, TimeSpan, to_ns
 from geomon.training.evaluate.artefacts import ARTEFACTS, false_picks
 from geomon.training.evaluate.bootstrap import rate_interval
 from geomon.training.evaluate.labelled import onset_s, pick_windows, window_span
 from geomon.training.evaluate.perturbations import PERTURBATIONS, gain, rotated
 from geomon.training.evaluate.robustness import Change, perturbed, shift_test
-from geomon.training.recordings import LabelledWindow, whole_span
+from geomon.training.recordings import LabelledWindow, read_streams, whole_span
 from geomon.waveforms import Segment
 from tests.benchmarks import picking_data
 from tests.benchmarks.picking_accuracy import SAW, against, lower_is_better, nearly
@@ -30,6 +32,7 @@ def measure(picker: Picker, peers: Mapping[str, Picker], *, quick: bool) -> list
     return [
         *_real_noise(picker, peers),
         gated_share(picker),
+        odd_share(),
         *artefacts(picker, peers, seconds=1800 if quick else 7200),
         *_recall_despite(picker, peers, windows),
         *_swings(picker, few, n_shifts=4 if quick else 8),
@@ -70,7 +73,35 @@ def _real_noise(picker: Picker, peers: Mapping[str, Picker]) -> list[Figure]:
         )  # fmt: skip
         rates = {name: n / hours for name, (n, hours) in others.items() if picks is not alone}
         figures += [lower_is_better(one) for one in against(figure, rates, names={})]
+    gated = [[one for one, reason in some if reason is not None] for some in judged]
+    count, hours = before_p(windows, gated, picker.card.blind_s)
+    share = count * (BEFORE + AFTER) / 100 / (3600 * hours)
+    words, holds = at_most(share, 0.05)
+    figures.append(
+        Figure(
+            figure="share of quiet real time that is gated", value=share, unit="", goal=words,
+            holds=holds,
+            conditions=f"{count} picks gated in {hours:.2f} h before P, each for the "
+            f"{(BEFORE + AFTER) / 100:g} s around it that are looked at",
+        )
+    )  # fmt: skip
     return figures
+
+
+def odd_share() -> Figure:
+    """Share of the minutes of real recordings that are flagged as like nothing seismic."""
+    minutes, odd = 0.0, 0
+    for folder in ("malmi_hengill/tests/inputs", "easyquake_wilz/tests"):
+        for _, segments in read_streams(picking_data.DATA / folder):
+            minutes += sum(s.samples.size / s.sampling_rate_hz for s in segments) / 60
+            for seed_id in {segment.seed_id for segment in segments}:
+                odd += len(odd_windows([s for s in segments if s.seed_id == seed_id]))
+    words, holds = at_most(odd / minutes, 0.05)
+    return Figure(
+        figure="share of minutes of real recordings flagged as like nothing seismic",
+        value=odd / minutes, unit="", goal=words, holds=holds,
+        conditions=f"{odd} of {minutes:.0f} channel-minutes of malmi_hengill and easyquake_wilz",
+    )  # fmt: skip
 
 
 def _has(picks: Sequence[Pick], wanted: Pick) -> bool:
