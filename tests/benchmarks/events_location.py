@@ -60,10 +60,14 @@ def figures(quick: bool) -> list[Figure]:
         f"1 %, path by path too, delays of 0.1 s, 3 % gross errors; seeds {seeds}; "
         f"generator {GENERATOR}; {versions('numpy')}"
     )
-    far = _at_most("epicentre error, 90 %", float(np.quantile(distance, 0.9)), 1.6, "km", said)
-    answer = [
+    errors = [
         _at_most("epicentre error, median", float(np.median(distance)), 0.8, "km", said),
-        replace(far, holds=None) if quick else far,
+        _at_most("epicentre error, 90 %", float(np.quantile(distance, 0.9)), 1.6, "km", said),
+    ]
+    if quick:  # one network is a matter of luck
+        errors = [replace(figure, holds=None) for figure in errors]
+    answer = [
+        *errors,
         Figure(
             figure="depth error, median", unit="km", conditions=said,
             value=float(np.median([miss.depth_km for miss in inside])),
