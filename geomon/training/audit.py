@@ -26,6 +26,7 @@ _SURE = 0.6  # probability from which on the champion's word weighs against a la
 _NEAR_S = 0.3  # champion and label mean the same onset
 _FAR_S = 3.0  # and up to here the champion may mean the label's onset, elsewhere
 _SWAPPED_S = 0.15
+_TRUSTED = 0.6  # share of labels a champion must agree with to be a witness
 _MOST_BIAS_S = 0.08
 _CHANCE = 0.01  # of refusing honest labels, each check
 _HONEST = {"swapped": 0.015, "shifted": 0.02, "out of order": 0.002, "doubled": 0.002}
@@ -89,7 +90,7 @@ def audit(labels: Sequence[Label], picks: Mapping[StreamId, Sequence[Pick]]) -> 
         (one for one in set(labels) if one.kind in ("manual", "reviewed")),
         key=lambda one: (one.stream_id, one.time_ns, one.phase),
     )
-    champion = {stream: _Times.of(found) for stream, found in picks.items()}
+    champion = _witness(checked, {stream: _Times.of(found) for stream, found in picks.items()})
     nothing = _Times.of([])
     swapped: list[Label] = []
     shifted: list[Label] = []
@@ -151,6 +152,20 @@ class _Times:
             return float("inf")
         gaps = times - time_ns
         return float(gaps[np.abs(gaps).argmin()]) / NS_PER_S
+
+
+def _witness(
+    labels: Sequence[Label], champion: Mapping[StreamId, _Times]
+) -> Mapping[StreamId, _Times]:
+    """Return the champion's times if it can tell: nothing of one that contradicts most labels."""
+    nearest = [
+        abs(champion[one.stream_id].nearest(one.phase, one.time_ns, _SURE))
+        for one in labels
+        if one.stream_id in champion
+    ]
+    heard = np.array([gap_s for gap_s in nearest if gap_s <= _FAR_S])
+    can_tell = heard.size > 0 and float((heard <= _NEAR_S).mean()) >= _TRUSTED
+    return champion if can_tell else {}
 
 
 def _share(check: str, words: str, count: int, n: int) -> Finding:
