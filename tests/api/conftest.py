@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -13,7 +14,11 @@ from geomon.api.app import create_app
 from geomon.api.server import Server
 from geomon.config import Config
 from geomon.services.workspace import Workspace
+from tests.api.browsing import CHROMIUM, FLAGS
 from tests.api.network import fill, make_config
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +29,20 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 @pytest.fixture(scope="session")
 def space(config: Config) -> Workspace:
     return fill(config)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """Give one headless Chromium to all tests of a module."""
+    driving = pytest.importorskip(
+        "playwright.sync_api", reason="needs the playwright package to drive a browser"
+    )
+    if CHROMIUM is None:
+        pytest.skip("needs a Chromium browser (Debian's package chromium)")
+    with driving.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 @contextmanager

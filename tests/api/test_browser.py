@@ -1,99 +1,30 @@
-"""The page as a person sees it, in a real browser.
+"""The page as a person sees it, in a real browser."""
 
-Needs Debian's ``chromium`` (or ``GEOMON_CHROMIUM`` naming another one) and the ``playwright``
-package, which drives it; the tests are skipped where either is absent.
-"""
-
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from geomon.api.app import create_app
 from geomon.services.workspace import Workspace, workspace
+from tests.api.browsing import Visit
 from tests.api.conftest import serving
 from tests.api.network import SPAN, bare_event, make_config
 
-pytest.importorskip("playwright", reason="needs the playwright package to drive a browser")
-
-from playwright.sync_api import Browser, Page, sync_playwright
-
-CHROMIUM = os.environ.get("GEOMON_CHROMIUM") or shutil.which("chromium")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs a Chromium browser (Debian's package chromium)"
-)
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--enable-unsafe-swiftshader", "--use-gl=angle", "--use-angle=swiftshader",
-]  # fmt: skip
-TIMEOUT_MS = 90_000
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-class Visit:
-    """One open page, with what it asked for and complained about."""
-
-    def __init__(self, browser: Browser, address: str, **options: Any) -> None:
-        self.address = address
-        self.context = browser.new_context(viewport={"width": 1100, "height": 720}, **options)
-        self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(TIMEOUT_MS)
-        self.outside: list[str] = []
-        self.complaints: list[str] = []
-        self.page.on("request", self._note_request)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", self._note_console)
-
-    def _note_request(self, request: Any) -> None:
-        if not request.url.startswith((self.address, "data:", "blob:")):
-            self.outside.append(request.url)
-
-    def _note_console(self, message: Any) -> None:
-        if message.type == "error":
-            self.complaints.append(message.text)
-
-    def open(self, state: str = "") -> Page:
-        """Open the page, or follow a link to another state of it."""
-        if self.page.url.startswith(self.address):
-            self.page.evaluate(
-                """state => new Promise(done => {
-                    if (location.hash === state) done();
-                    addEventListener("hashchange", () => setTimeout(done), { once: true });
-                    location.hash = state;
-                })""",
-                state,
-            )
-        else:
-            self.page.goto(f"{self.address}/{state}")
-        self.page.wait_for_selector("html[data-ready=true]", state="attached")
-        return self.page
-
-    def close(self) -> None:
-        self.context.close()
-        assert self.outside == []
-        assert self.complaints == []
-
-
-@pytest.fixture(scope="module")
-def visit(browser: Browser, server: str) -> Iterator[Visit]:
+def visit(browser: "Browser", server: str) -> Iterator[Visit]:
     visit = Visit(browser, server)
     yield visit
     visit.close()
 
 
-def n_shown(page: Page) -> int:
+def n_shown(page: "Page") -> int:
     found = re.match(r"\s*([\d\s]+)", page.inner_text("#summary .big"))
     assert found
     return int(re.sub(r"\s", "", found.group(1)))
@@ -171,7 +102,7 @@ def test_dragging_over_the_time_plot_zooms(visit: Visit):
     page.wait_for_selector("#zoom-out", state="hidden")
 
 
-def test_a_phone_in_the_dark(browser: Browser, server: str):
+def test_a_phone_in_the_dark(browser: "Browser", server: str):
     visit = Visit(browser, server, color_scheme="dark", device_scale_factor=2, has_touch=True)
     visit.page.set_viewport_size({"width": 390, "height": 844})
     page = visit.open()
@@ -184,7 +115,7 @@ def test_a_phone_in_the_dark(browser: Browser, server: str):
     visit.close()
 
 
-def test_a_new_event_appears_by_itself(browser: Browser, tmp_path):
+def test_a_new_event_appears_by_itself(browser: "Browser", tmp_path):
     space = workspace(make_config(tmp_path))
     run = space.catalog.begin_run("locate")
     first = [bare_event(5, 46.0, 7.5, 5.0, 1.0), bare_event(60, 46.05, 7.55, 7.0, None)]

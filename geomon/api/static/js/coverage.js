@@ -61,7 +61,7 @@ export class CoverageView {
       return el("span", {}, mark, text);
     };
     this.box.replaceChildren(el("div", { class: "sheet-inner" }, this.title, this.said,
-      el("p", { class: "key" }, key("stage-archived", "archived"), key("stage-picked", "picked"), key("stage-located", "searched for events"), key("no-data", "no data, or not done"), el("span", {}, "bars above: events"), this.tip), el("div", { class: "grid-scroll" }, this.canvas)));
+      el("p", { class: "key" }, key("stage-archived", "archived"), key("stage-picked", "picked"), key("stage-located", "searched for events"), key("no-data", "no data, or not done"), el("span", {}, "bars above: events")), this.tip, el("div", { class: "grid-scroll" }, this.canvas)));
     this.canvas.addEventListener("pointermove", (e) => this.hover(e));
     this.canvas.addEventListener("pointerleave", () => this.draw());
     this.canvas.addEventListener("click", (e) => {

@@ -216,7 +216,7 @@ export class Editor {
     this.proposal = answer;
     const { before, after } = answer;
     this.parts.result.classList.remove("stale");
-    this.parts.result.replaceChildren(after ? comparison(before, after.properties) : el("p", { class: "problem" }, `Not located: ${answer.reason}`));
+    this.parts.result.replaceChildren(after ? comparison(before, after.properties) : el("p", { class: this.own?.length ? "problem" : "note" }, this.own?.length ? `Not located: ${answer.reason}` : `Nothing to locate: ${answer.reason}. Faint picks can be taken in with a click.`));
     this.saveButton.disabled = !after;
     if (after) {
       const residuals = new Map(after.arrivals.map((a) => [`${stationOf(a)} ${a.phase}`, a]));

@@ -152,6 +152,7 @@ function showBar() {
   const now = Date.parse(data.status.now);
   const last = data.status.last_data ? Date.parse(data.status.last_data) : null;
   $("clock").textContent = last === null ? "no data archived" : now - last < 86400e3 ? `last data ${clock(last)} UTC, ${duration(Math.max(now - last, 0))} ago` : `data until ${moment(last)} UTC`;
+  $("clock").title = `${$("clock").textContent}; ${$("clock").dataset.hint ?? "universal time"}`;
   for (const [box, key] of [["sorting", "sort"], ["section-axis", "axis"]]) {
     for (const button of $(box).children) button.setAttribute("aria-pressed", button.dataset[key] === state[key]);
   }

@@ -193,7 +193,7 @@ export class RecordSection {
     this.axis(pen, width, bottom);
     const [from, to] = this.view;
     this.answer.traces.forEach((trace, lane) => this.trace(pen, trace, TOP + (lane + 0.5) * this.lane, width));
-    if (this.zero !== null && this.zero >= from && this.zero <= to) {
+    if (this.answer.event_id && this.zero >= from && this.zero <= to) {
       pen.strokeStyle = css("accent");
       pen.setLineDash([2, 3]);
       line(pen, this.x(this.zero, width), TOP - 6, this.x(this.zero, width), bottom);
