@@ -194,9 +194,9 @@ def _is_tone(fast: _Floats) -> _Bools:
     for start in _STARTS:
         after = cut(BEFORE + start)
         energy = _energy(after)
-        stands_out = energy > _STANDS_OUT * noise
+        (clear,) = np.nonzero(energy > _STANDS_OUT * noise)
         for shapes, is_candidate in kinds:
-            (some,) = np.nonzero(stands_out & is_candidate(after, energy - noise))
+            some = clear[is_candidate(after[clear], energy[clear] - noise[clear])]
             left = energy[some] - _largest_part(after[some], shapes)
             found[some[left - noise[some] <= _LEFT_OVER * energy[some]]] = True
     return found
@@ -209,11 +209,10 @@ def _is_pulse(seen: _Floats) -> _Bools:
     noise = _noise(seen, length)
     parts = [seen[:, :, BEFORE + start : BEFORE + start + length] for start in _STARTS]
     energies = [_energy(part) for part in parts]
-    candidate = np.max(energies, axis=0) > _SHOWS * noise
+    (some,) = np.nonzero(np.max(energies, axis=0) > _SHOWS * noise)
     for part, energy in zip(parts, energies, strict=True):
-        candidate &= _is_in_step(part, energy - noise)
+        some = some[_is_in_step(part[some], energy[some] - noise[some])]
     found = np.zeros(len(seen), dtype=np.bool_)
-    (some,) = np.nonzero(candidate)
     for part, energy in zip(parts, energies, strict=True):
         after = part[some] - (part[some] @ shapes.still) @ shapes.still.T
         left = _energy(after) - _largest_part(after, shapes)
@@ -228,11 +227,26 @@ def _is_clipped(samples: _Floats, seen: _Floats) -> _Bools:
     window = slice(BEFORE + _CORNERS.start, BEFORE + _CORNERS.stop)
     energy = _energy(seen[:, :, window])
     stands_out = energy > _SHOWS * _noise(seen, window.stop - window.start)
-    for number in np.flatnonzero(stands_out):
+    for number in np.flatnonzero(stands_out & _rests(samples)):
         corners = [_corners(trace, window.start, window.stop) for trace in samples[number]]
-        if any(at.size for at in corners):
-            left = sum(map(_beside_corners, seen[number], corners, repeat(window)))
-            found[number] = left <= _LEFT_OVER * energy[number]
+        left = sum(map(_beside_corners, seen[number], corners, repeat(window)))
+        found[number] = left <= _LEFT_OVER * energy[number]
+    return found
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _rests(samples: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Find picks around which a component that moves rests for as long as a plateau."""
+    found = np.zeros(samples.shape[0], np.bool_)
+    for number in range(samples.shape[0]):
+        for trace in samples[number]:
+            same = 1e-9 * (trace.max() - trace.min())
+            n = 1
+            for k in range(1, trace.size):
+                n = n + 1 if abs(trace[k] - trace[k - 1]) <= same else 1
+                if n >= _PLATEAU and same > 0:
+                    found[number] = True
+                    break
     return found
 
 
