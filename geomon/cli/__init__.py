@@ -13,6 +13,7 @@ from geomon.cli.locating import corrections_app, relocate, tune
 from geomon.cli.magnitude import magnitude_app
 from geomon.cli.models import model_app
 from geomon.cli.processing import coverage, demo, ingest, locate, pick, run, watch
+from geomon.cli.review import review
 from geomon.cli.serving import serve, up, users_app
 from geomon.cli.truth import blasts, detection, merge
 from geomon.cli.waveforms import archive_app, quality
@@ -28,7 +29,7 @@ for command in (
     demo, doctor, ingest, pick, locate, run, watch, coverage, quality, relocate, tune, up, serve,
 ):  # fmt: skip
     app.command()(command)
-for command in (merge, blasts, detection):
+for command in (review, merge, blasts, detection):
     catalog_app.command()(command)
 app.add_typer(backfill_app, name="backfill")
 app.add_typer(catalog_app, name="catalog")

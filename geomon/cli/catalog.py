@@ -208,27 +208,6 @@ def import_events(
 
 
 @catalog_app.command()
-def review(
-    event_id: EventArgument,
-    state: Annotated[str, typer.Option(help="automatic, reviewed, confirmed or rejected.")],
-    actor: Annotated[str, typer.Option(help="Who judges.")],
-    reason: Annotated[str, typer.Option(help="Why.")] = "",
-    config: ConfigOption = DEFAULT_CONFIG,
-) -> None:
-    """Judge an event: later automatic runs respect it."""
-    from geomon.events import ReviewState
-    from geomon.services.workspace import workspace
-
-    states = ("automatic", "reviewed", "confirmed", "rejected")
-    if state not in states:
-        msg = f"--state {state}: allowed are {', '.join(states)}"
-        raise DataError(msg)
-    catalog = workspace(load(config)).catalog
-    judged = catalog.review(event_id, cast("ReviewState", state), actor=actor, reason=reason)
-    print(f"{judged.event_id}: {judged.review_state}, revision {judged.revision}")
-
-
-@catalog_app.command()
 def digest(
     start: StartOption,
     end: EndOption,

@@ -67,7 +67,11 @@ def save(
     held = current(config, event_id)
     proposed = _needed(propose(config, picks, actor=actor, event=held, depth_km=depth_km))
     _amendments(config).amend(
-        proposed, state=_state(state), actor=actor, reason=reason or "relocated", revision=revision
+        proposed,
+        state=state_named(state),
+        actor=actor,
+        reason=reason or "relocated",
+        revision=revision,
     )
     return current(config, event_id)
 
@@ -188,7 +192,7 @@ def judge(
     """
     check_actor(actor)
     held = current(config, event_id)
-    new_state = held.review_state if state is None else _state(state)
+    new_state = held.review_state if state is None else state_named(state)
     new_type = held.event_type if event_type is None else _event_type(event_type)
     if new_type != held.event_type and new_state == "automatic":
         new_state = "reviewed"  # or the next automatic run would take the type back
@@ -289,7 +293,7 @@ def _needed(proposal: Proposal, what: str = "the event") -> Event:
     return proposal.event
 
 
-def _state(state: str) -> ReviewState:
+def state_named(state: str) -> ReviewState:
     """Return a state that there is.
 
     Raises

@@ -1,12 +1,16 @@
 """What an analyst does over HTTP: propose, save, judge, merge, split, and take back."""
 
 import getpass
+import json
 from collections.abc import Iterator
 
 import httpx
 import pytest
+import yaml
 
 from geomon.api.app import create_app
+from geomon.cli import app
+from geomon.errors import DataError
 from geomon.services.workspace import Workspace
 from tests.api.conftest import serving
 from tests.api.network import fill, make_config
@@ -194,3 +198,41 @@ def test_the_queue_offers_what_is_least_sure(client: httpx.Client):
     assert client.get("/api/review/verdicts", params=span).json() == [answer]
     unknown = {**asked, "time": "2024-03-05T06:00:00.000001Z", "verdict": "wrong"}
     assert client.post("/api/review/verdicts", json={**unknown, **ANNA}).status_code == 404
+
+
+def test_the_command_does_the_same(space: Workspace, tmp_path, capsys):
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(space.config.model_dump(mode="json", exclude_unset=True)))
+    event_id = space.catalog.events().event_ids[5]
+
+    def command(*options: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            app(
+                [
+                    "catalog",
+                    "review",
+                    event_id,
+                    *options,
+                    "--actor",
+                    "anna",
+                    "--config",
+                    str(config),
+                ]
+            )
+        assert ended.value.code == 0
+        return capsys.readouterr().out
+
+    assert "confirmed, earthquake, revision 2" in command("--state", "confirmed")
+    assert "4.00 km" in command("--depth", "4", "--reason", "as the others")
+    n_picks = len(space.catalog.event(event_id).picks)
+    first = space.catalog.event(event_id).picks[0]
+    told = json.loads(command("--drop", f"{first.seed_id.station_id}.{first.phase}", "--json"))
+    assert (told["revision"], told["actor"], told["reason"]) == (4, "anna", "relocated")
+    assert len(space.catalog.event(event_id).picks) == n_picks - 1
+    assert "as before" in command("--undo")
+    assert len(space.catalog.event(event_id).picks) == n_picks
+    with pytest.raises(DataError, match="one thing at a time"):
+        app(
+            ["catalog", "review", event_id, "--actor", "anna", "--config", str(config)],
+            standalone_mode=False,
+        )
