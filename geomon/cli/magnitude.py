@@ -1,5 +1,7 @@
 """Commands about magnitudes."""
 
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -63,3 +65,26 @@ def calibrate(
         )
     elif output is None:
         print(text, end="")
+
+
+@magnitude_app.command("relative")
+def relative(
+    start: StartOption,
+    end: EndOption,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Size events that no sensor with a response saw, by amplitude ratios to their neighbours.
+
+    Such a magnitude is called MLrel; events with a local or moment magnitude keep theirs.
+    """
+    from geomon.services.relative import size_by_neighbours
+
+    report = size_by_neighbours(load(config), span_of(start, end), dry_run=dry_run)
+    if as_json:
+        print_json(asdict(report))
+        return
+    for problem in report.refused:
+        print(f"geomon: {problem}", file=sys.stderr)
+    print(f"{len(report.sized)} events sized by their neighbours{' (dry run)' if dry_run else ''}")

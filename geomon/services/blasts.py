@@ -67,23 +67,23 @@ def name_blasts(config: Config, span: TimeSpan, *, dry_run: bool = False) -> Bla
     ]
     found = suspects(events)
     likely = {one.place: one for one in found if one.probability >= LEAST_PROBABILITY}
-    wanted: list[tuple[Event, str, str]] = []
+    wanted: list[tuple[Event, str]] = []
     for place, event in enumerate(events):
         if event.review_state != "automatic":
             continue
         if place in likely and event.event_type == _EARTHQUAKE:
             reason = likely[place].reason
-            wanted.append((replace(event, reasons=(*event.reasons, reason)), EVENT_TYPE, reason))
+            blast = replace(event, event_type=EVENT_TYPE, reasons=(*event.reasons, reason))
+            wanted.append((blast, reason))
         elif place not in likely and event.event_type == EVENT_TYPE:
             kept = tuple(one for one in event.reasons if not one.startswith("suspected blast"))
-            wanted.append(
-                (replace(event, reasons=kept), _EARTHQUAKE, "no longer suspected to be a blast")
-            )
-    done: set[str] = {event.event_id for event, _, _ in wanted}
+            again = replace(event, event_type=_EARTHQUAKE, reasons=kept)
+            wanted.append((again, "no longer suspected to be a blast"))
+    done: set[str] = {event.event_id for event, _ in wanted}
     if wanted and not dry_run:
         store = Tidying(catalog.database)
-        done = set(store.name_kinds(wanted, catalog.begin_run("blasts")))
-    kinds = {event.event_id: kind for event, kind, _ in wanted if event.event_id in done}
+        done = set(store.restate(wanted, catalog.begin_run("blasts")))
+    kinds = {event.event_id: event.event_type for event, _ in wanted if event.event_id in done}
     return BlastReport(
         tuple(
             Blast(

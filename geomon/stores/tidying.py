@@ -1,4 +1,4 @@
-"""What programs do to events already held: join two that are one, part one that is two, name kinds.
+"""What programs do to events already held: join two that are one, part one that is two, restate.
 
 Unlike a new solution of a tile these actions speak of events by their ids. Each is one run, and
 each event it touches gets a revision that says why; an event that ends leads to the one that took
@@ -6,7 +6,6 @@ over. What people decided is left alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from sqlalchemy import update
 
@@ -106,29 +105,29 @@ class Tidying:
 
         return self._database.write(run, work)
 
-    def name_kinds(self, events: Sequence[tuple[Event, str, str]], run: Run) -> tuple[str, ...]:
-        """Give automatic events another type.
+    def restate(self, events: Sequence[tuple[Event, str]], run: Run) -> tuple[str, ...]:
+        """Say something else of automatic events: another type, another magnitude.
 
         Parameters
         ----------
-        events : sequence of (Event, str, str)
-            Event, QuakeML event type, and why.
+        events : sequence of (Event, str)
+            What is to be held, under id and revision of what was read, and why.
         run : Run
             Who does this.
 
         Returns
         -------
         tuple of str
-            Ids of the events that have a new type.
+            Ids of the events that say so now.
         """
 
         def work(write: Write) -> tuple[str, ...]:
             done = []
-            for event, event_type, reason in events:
+            for event, reason in events:
                 held = _unchanged(write, event)
                 if held is None or held.review_state != "automatic":
                     continue
-                _say(write, held, replace(event, event_type=event_type), reason)
+                _say(write, held, event, reason)
                 done.append(held.event_id)
             return tuple(done)
 
