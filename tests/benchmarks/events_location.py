@@ -9,6 +9,7 @@ import numpy as np
 
 from geomon.events import Origin, Pick
 from geomon.locating.locate import Locator
+from tests.benchmarks import events_relocation
 from tests.benchmarks.events_synth import (
     GENERATOR,
     KNOWN,
@@ -88,7 +89,7 @@ def figures(quick: bool) -> list[Figure]:
             "km", f"one pick in ten off by 1 to 10 s; {said}",
         )
     )  # fmt: skip
-    return answer
+    return [*answer, *events_relocation.figures(quick)]
 
 
 def _coverage(

@@ -4,6 +4,7 @@ Every station records one wavelet of its own for all of them, as earthquakes clo
 do; no picker runs.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from geomon.config import Config, SimulatedSource
+from geomon.config.velocity import Velocity
 from geomon.events import Event, Origin, Phase, Pick
 from geomon.ids import SeedId, StationId
 from geomon.locating.network import Frame
@@ -20,6 +22,7 @@ from geomon.synthesis.network import Scenario
 from geomon.synthesis.sensors import CENTRE
 from geomon.synthesis.swarm import TrueEvent
 from geomon.times import NS_PER_S, TimeSpan, from_ns
+from geomon.velocity import LayeredModel
 from geomon.waveforms import Provenance, Segment
 from tests.networks import simulated
 
@@ -32,12 +35,20 @@ _RATE_HZ = 100.0
 _MISREAD_S: dict[Phase, float] = {"P": 0.05, "S": 0.09}
 
 
-def repeating_swarms(folder: Path, *, seed: int = 3) -> tuple[Config, list[TrueEvent]]:
-    """Archive, and locate, earthquakes of two swarms in turn."""
+def repeating_swarms(
+    folder: Path, *, seed: int = 3, crust: Sequence[tuple[float, float, float]] = ()
+) -> tuple[Config, list[TrueEvent]]:
+    """Archive, and locate, earthquakes of two swarms in turn.
+
+    They are located in the true crust, or in another: layer tops, P and S speeds.
+    """
     rng = np.random.default_rng(seed)
     config = simulated(folder)
     assert isinstance(config.source, SimulatedSource)
     scenario = Scenario.of(config.source, config.velocity.model())
+    if crust:
+        model = LayeredModel("other", *zip(*crust, strict=True))
+        config = config.model_copy(update={"velocity": Velocity.of(model)})
     space = workspace(config)
     space.refreshed_stations(SPAN)
     template = scenario.events(SPAN)[0]
