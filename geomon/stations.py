@@ -70,18 +70,56 @@ class Station:
     elevation_m: float
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Credit:
+    """Whose data a network's are: what everyone who uses them has to say.
+
+    Attributes
+    ----------
+    network : str
+        Network code.
+    name : str
+        What the network calls itself.
+    doi : str
+        Its digital object identifier, ``10.…/…``.
+    citation : str
+        How it wants to be cited.
+    licence : str
+        Under what terms its data may be used: an SPDX name such as ``CC-BY-4.0``, or a URL.
+    """
+
+    network: str
+    name: str = ""
+    doi: str = ""
+    citation: str = ""
+    licence: str = ""
+
+    def text(self) -> str:
+        """Return everything in one line."""
+        link = f"https://doi.org/{self.doi}" if self.doi else ""
+        parts = [self.citation or self.name, link, self.licence and f"licence {self.licence}"]
+        return f"{self.network}: {'; '.join(part for part in parts if part)}"
+
+
 @dataclass(frozen=True)
 class Stations:
     """The channels of a network, all epochs, in (SEED id, epoch) order.
 
-    `problems` names what had to be left out when the metadata were read, one line each.
+    `problems` names what had to be left out when the metadata were read, one line each; `credits`
+    says whose data they are, for the networks that say so.
     """
 
     channels: tuple[Channel, ...]
     problems: tuple[str, ...] = ()
+    credits: tuple[Credit, ...] = ()
 
     @classmethod
-    def of(cls, channels: Iterable[Channel], problems: Iterable[str] = ()) -> "Stations":
+    def of(
+        cls,
+        channels: Iterable[Channel],
+        problems: Iterable[str] = (),
+        credits: Iterable[Credit] = (),
+    ) -> "Stations":
         """Sort channels, drop exact duplicates, and refuse contradictory epochs.
 
         Two epochs of one channel that overlap with different positions or sensitivities make the
@@ -96,7 +134,8 @@ class Stations:
                     "channel left out until the metadata are mended"
                 )
         kept = tuple(c for c in ordered if c.seed_id not in contradictory)
-        return cls(kept, (*problems, *contradictory.values()))
+        known = {credit.network: credit for credit in credits}
+        return cls(kept, (*problems, *contradictory.values()), tuple(sorted(known.values())))
 
     @cached_property
     def version(self) -> str:
@@ -118,6 +157,7 @@ class Stations:
         return Stations(
             tuple(c for c in self.channels if c.seed_id.station_id.matches(patterns)),
             self.problems,
+            self.credits,
         )
 
     def preferred_streams(

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from geomon.api import fdsn
 from geomon.api.access import Access
 from geomon.api.fdsn import NODATA, Parameter, RequestProblem, Service
-from geomon.api.fdsn_routes import add_channel_query, add_descriptions
+from geomon.api.fdsn_routes import add_channel_query, add_descriptions, cited
 from geomon.api.holdings import Holdings
 from geomon.api.selection import CHANNEL_PARAMETERS, TIME_PARAMETERS, Selection
 from geomon.ids import SeedId
@@ -130,7 +130,7 @@ def availability_service(space: Workspace, access: Access) -> APIRouter:
         ) -> Response:
             return answer(service, request, values, selections, user)
 
-        add_channel_query(router, service, of_service, access)
+        add_channel_query(router, service, cited(space, of_service), access)
     add_descriptions(router, SERVICE)
     return router
 

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from geomon.api import fdsn
 from geomon.api.access import Access
 from geomon.api.fdsn import NODATA, Parameter, RequestProblem, Service
-from geomon.api.fdsn_routes import add_channel_query, add_descriptions
+from geomon.api.fdsn_routes import add_channel_query, add_descriptions, cited
 from geomon.api.holdings import Holdings
 from geomon.api.selection import CHANNEL_PARAMETERS, TIME_PARAMETERS, Selection
 from geomon.ids import SeedId
@@ -72,7 +72,7 @@ def dataselect_service(space: Workspace, access: Access) -> APIRouter:
             headers={"Content-Disposition": 'attachment; filename="fdsnws-dataselect.mseed"'},
         )
 
-    add_channel_query(router, SERVICE, answer, access)
+    add_channel_query(router, SERVICE, cited(space, answer), access)
     add_descriptions(router, SERVICE)
     return router
 

@@ -11,7 +11,7 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from geomon.api import fdsn
 from geomon.api.fdsn import NODATA, Parameter, RequestProblem, Service
-from geomon.api.fdsn_routes import XmlResponse, add_descriptions, add_query
+from geomon.api.fdsn_routes import XmlResponse, add_descriptions, add_query, cited
 from geomon.services.workspace import Workspace
 from geomon.stores.eventlist import EventList, EventSummary
 from geomon.stores.exports import to_csv, to_geojson
@@ -108,7 +108,7 @@ def event_service(space: Workspace) -> APIRouter:
             return fdsn.empty_response(request, SERVICE, values)
         return _written(events, values, space)
 
-    add_query(router, SERVICE, answer)
+    add_query(router, SERVICE, cited(space, answer))
 
     @router.get(f"{SERVICE.path}/catalogs", response_class=XmlResponse)
     def catalogs() -> Response:
@@ -201,6 +201,7 @@ def _text_row(summary: EventSummary, agency: str, place: str) -> tuple[str, ...]
 
 
 def _written(events: EventList, values: Mapping[str, Any], space: Workspace) -> Response:
+    credits = space.public_stations().credits
     agency = space.config.network.agency
     wanted = values.get("format", "xml")
     if wanted == "text":
@@ -209,10 +210,10 @@ def _written(events: EventList, values: Mapping[str, Any], space: Workspace) -> 
     if wanted == "csv":
         return Response(to_csv(events), media_type="text/csv; charset=utf-8")
     if wanted == "geojson":
-        return Response(to_geojson(events), media_type="application/geo+json")
+        return Response(to_geojson(events, credits), media_type="application/geo+json")
     with_arrivals = values.get("includearrivals", False)
     return StreamingResponse(
-        stream(events, agency=agency, with_arrivals=with_arrivals),
+        stream(events, agency=agency, with_arrivals=with_arrivals, credits=credits),
         media_type="application/xml",
     )
 

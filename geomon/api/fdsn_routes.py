@@ -4,6 +4,7 @@ import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 from fastapi import APIRouter, Request, Response
@@ -13,9 +14,12 @@ from starlette.concurrency import run_in_threadpool
 from geomon.api.access import Access
 from geomon.api.fdsn import REASONS, Parameter, Service, answered, read_parameters
 from geomon.api.selection import Selection, read_body, selection_of
+from geomon.services.workspace import Workspace
 
 _XSD = {"time": "xs:dateTime", "float": "xs:double", "int": "xs:int", "bool": "xs:boolean"}
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
+
+_IN_URL = "/:?&=%#~+,;@"
 
 type Values = Mapping[str, Any]
 type Answer = Callable[[Request, Values, Sequence[Selection], str | None], Response]
@@ -26,6 +30,26 @@ class XmlResponse(Response):
     """An XML document."""
 
     media_type = "application/xml"
+
+
+def cited[**P](space: Workspace, answer: Callable[P, Response]) -> Callable[P, Response]:
+    """Let answers with data say whose they are: links to DOI and licence (RFC 8574)."""
+
+    def with_links(*args: P.args, **kwargs: P.kwargs) -> Response:
+        response = answer(*args, **kwargs)
+        if response.status_code != 200:
+            return response
+        for credit in space.public_stations().credits:
+            if credit.doi:
+                doi = quote(credit.doi, safe="/:()")
+                response.headers.append("Link", f'<https://doi.org/{doi}>; rel="cite-as"')
+            if credit.licence:
+                name = credit.licence
+                url = name if "://" in name else f"https://spdx.org/licenses/{name}.html"
+                response.headers.append("Link", f'<{quote(url, safe=_IN_URL)}>; rel="license"')
+        return response
+
+    return with_links
 
 
 def add_query(router: APIRouter, service: Service, answer: Callable[[Request], Response]) -> None:

@@ -11,7 +11,7 @@ from fastapi.responses import PlainTextResponse
 
 from geomon.api import fdsn
 from geomon.api.fdsn import NODATA, Parameter, RequestProblem, Service
-from geomon.api.fdsn_routes import add_channel_query, add_descriptions
+from geomon.api.fdsn_routes import add_channel_query, add_descriptions, cited
 from geomon.api.selection import CHANNEL_PARAMETERS, Selection
 from geomon.ids import StationId
 from geomon.services.workspace import Workspace
@@ -90,7 +90,7 @@ def station_service(space: Workspace) -> APIRouter:
             return PlainTextResponse("".join(text_lines(found, level)))
         return Response(as_xml(found, level), media_type="application/xml")
 
-    add_channel_query(router, SERVICE, answer)
+    add_channel_query(router, SERVICE, cited(space, answer))
     add_descriptions(router, SERVICE)
     return router
 
@@ -116,7 +116,8 @@ def chosen(
                 for selection in selections
             )
             and all(test(channel) for test in tests)
-        )
+        ),
+        credits=stations.credits,
     )
 
 
@@ -154,22 +155,23 @@ def text_lines(stations: Stations, level: str) -> Iterable[str]:
     """Yield the text format of a level, a line at a time."""
     yield f"#{'|'.join(_HEADS[level])}\n"
     rows = {"network": _network_rows, "station": _station_rows, "channel": _channel_rows}[level]
-    for row in rows(stations.channels):
+    for row in rows(stations):
         yield f"{'|'.join(row)}\n"
 
 
-def _network_rows(channels: Sequence[Channel]) -> Iterable[tuple[str, ...]]:
-    for code, group in groupby(channels, key=lambda channel: channel.seed_id.network):
+def _network_rows(stations: Stations) -> Iterable[tuple[str, ...]]:
+    names = {credit.network: credit.name.replace("|", " ") for credit in stations.credits}
+    for code, group in groupby(stations.channels, key=lambda channel: channel.seed_id.network):
         of_network = list(group)
         n_stations = len({channel.seed_id.station for channel in of_network})
-        yield (code, "", *_epoch(of_network), str(n_stations))
+        yield (code, names.get(code, ""), *_epoch(of_network), str(n_stations))
 
 
-def _station_rows(channels: Sequence[Channel]) -> Iterable[tuple[str, ...]]:
+def _station_rows(stations: Stations) -> Iterable[tuple[str, ...]]:
     def station_of(channel: Channel) -> StationId:
         return channel.seed_id.station_id
 
-    for station_id, group in groupby(channels, key=station_of):
+    for station_id, group in groupby(stations.channels, key=station_of):
         of_station = list(group)
         first = of_station[0]
         yield (
@@ -179,8 +181,8 @@ def _station_rows(channels: Sequence[Channel]) -> Iterable[tuple[str, ...]]:
         )  # fmt: skip
 
 
-def _channel_rows(channels: Sequence[Channel]) -> Iterable[tuple[str, ...]]:
-    for channel in channels:
+def _channel_rows(stations: Stations) -> Iterable[tuple[str, ...]]:
+    for channel in stations.channels:
         response = channel.response
         scale = (
             ("", "", "")

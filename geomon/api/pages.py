@@ -72,9 +72,8 @@ def json_api(space: Workspace, watch: Watch) -> APIRouter:
             max_magnitude=max_magnitude, order_by=_ORDERS[order_by], limit=limit, offset=offset,
             as_of=_time(as_of), catalog=catalog,
         )  # fmt: skip
-        return Response(
-            to_geojson(space.catalog.find(query)), media_type=GeoJsonResponse.media_type
-        )
+        found = to_geojson(space.catalog.find(query), watch.stations().credits)
+        return Response(found, media_type=GeoJsonResponse.media_type)
 
     @router.get("/events/{event_id}", response_model=schemas.EventDetail)
     def event(event_id: str, as_of: Time = None) -> schemas.EventDetail:

@@ -77,6 +77,8 @@ class EventCollection(_Answer):
 
     type: Literal["FeatureCollection"] = "FeatureCollection"
     features: list[EventFeature]
+    credits: list[str] = []
+    """Whose waveforms the events were found in, and how to cite them."""
 
 
 class EventNews(_Answer):

@@ -45,6 +45,7 @@ __all__ = [
     "Layer",
     "MagnitudeSettings",
     "Network",
+    "NetworkCredit",
     "OpenDataSource",
     "PickerSettings",
     "Region",
@@ -102,6 +103,21 @@ class Region(Section):
         return self
 
 
+class NetworkCredit(Section):
+    """Whose data those of one network code are, where its StationXML does not say so."""
+
+    network: Annotated[str, Field(pattern=r"[A-Z0-9]{1,8}")]
+    """Network code."""
+    name: str = ""
+    """What the network calls itself."""
+    doi: Annotated[str, Field(pattern=r"^(10\.\d{4,9}/\S+)?$")] = ""
+    """Its digital object identifier, for example 10.7914/SN/XX."""
+    citation: str = ""
+    """How it wants to be cited."""
+    licence: str = ""
+    """Under what terms its data may be used: an SPDX name, for example CC-BY-4.0, or a URL."""
+
+
 class Network(Section):
     """The stations watched, and the area they watch."""
 
@@ -119,6 +135,8 @@ class Network(Section):
         "HH", "EH", "BH", "DP", "GP", "HN", "EN",
     )  # fmt: skip
     """Band and instrument codes to use, the first one a sensor site has."""
+    credits: tuple[NetworkCredit, ...] = ()
+    """Whose data these are; it travels with everything exported or served."""
 
 
 class Archive(Section):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from geomon.config import Config, find_config, load_config
 from geomon.errors import SourceError, StationMetadataError
-from geomon.stations import Stations
+from geomon.stations import Credit, Stations
 from geomon.stores.archive import Archive
 from geomon.stores.catalog import Catalog
 from geomon.stores.ledger import Ledger
@@ -69,15 +69,15 @@ class Workspace:
         return _parsed(content, self.config.network.select)
 
     def public_stations(self) -> Stations:
-        """Return the stations as they are shown to others: those the config restricts are marked.
+        """Return the stations as they are shown to others: restricted and credited as configured.
 
         None when nothing was ever ingested.
         """
         try:
             told = self.stations()
         except StationMetadataError:
-            return Stations(())
-        return _marked(told, self.config.server.restricted)
+            told = Stations(())
+        return _published(told, self.config)
 
     def refreshed_stations(self, span: TimeSpan) -> Stations:
         """Ask the source for its stations and keep a copy beside the waveforms.
@@ -99,16 +99,19 @@ class Workspace:
             if known is None:
                 raise
             stale = f"{self.config.network.name}: using station metadata of last time: {error}"
-            return Stations(self.stations().channels, (stale,))
+            return replace(self.stations(), problems=(stale,))
         if told is self._told:  # sources answer from memory most of the time
-            return Stations(self.stations().channels, told.problems)
-        channels = told.channels
+            return replace(self.stations(), problems=told.problems)
+        channels, credits = told.channels, told.credits
         if known is not None:
+            before = _parsed(known, ())
             now = {channel.seed_id for channel in channels}
-            channels += tuple(c for c in _parsed(known, ()).channels if c.seed_id not in now)
-        self.archive.keep_document(_SNAPSHOT, write_stationxml(Stations.of(channels)))
+            channels += tuple(c for c in before.channels if c.seed_id not in now)
+            credits = (*before.credits, *credits)
+        kept = Stations.of(channels, credits=credits)
+        self.archive.keep_document(_SNAPSHOT, write_stationxml(kept))
         self.__dict__["_told"] = told
-        return Stations(self.stations().channels, told.problems)
+        return replace(self.stations(), problems=told.problems)
 
 
 @lru_cache(maxsize=8)
@@ -118,16 +121,21 @@ def _parsed(content: bytes, select: tuple[str, ...]) -> Stations:
     return read_stations(content).selected(select)
 
 
-def _marked(stations: Stations, patterns: tuple[str, ...]) -> Stations:
-    if not patterns:
-        return stations
-    return Stations(
-        tuple(
-            replace(c, restricted=c.restricted or c.seed_id.station_id.matches(patterns))
-            for c in stations.channels
-        ),
-        stations.problems,
-    )
+@lru_cache(maxsize=8)
+def _published(stations: Stations, config: Config) -> Stations:
+    closed = config.server.restricted
+    channels = stations.channels
+    if closed:
+        channels = tuple(
+            replace(c, restricted=c.restricted or c.seed_id.station_id.matches(closed))
+            for c in channels
+        )
+    codes = {channel.seed_id.network for channel in channels}
+    credits = {credit.network: credit for credit in stations.credits if credit.network in codes}
+    for own in config.network.credits:
+        known = credits.get(own.network, Credit(own.network))
+        credits[own.network] = replace(known, **own.model_dump(exclude_defaults=True))
+    return Stations(channels, stations.problems, tuple(sorted(credits.values())))
 
 
 @lru_cache(maxsize=16)

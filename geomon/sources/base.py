@@ -157,7 +157,7 @@ def chosen(stations: Stations, network: Network) -> Stations:
         for pattern in network.select
         if not any(station_id.matches((pattern,)) for station_id in station_ids)
     ]
-    return Stations(channels, (*selected.problems, *unknown))
+    return Stations(channels, (*selected.problems, *unknown), selected.credits)
 
 
 class Recorded(Protocol):

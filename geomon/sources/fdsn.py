@@ -151,7 +151,8 @@ class FdsnSource:
             raise SourceUnavailable("; ".join(failures))
         found = [seed_id for channels in self._found_channels.values() for seed_id in channels]
         stations = file.with_channels(found)
-        return chosen(Stations(stations.channels, (*stations.problems, *failures)), self.network)
+        told = Stations(stations.channels, (*stations.problems, *failures), stations.credits)
+        return chosen(told, self.network)
 
     def _probe(self, sites: Sequence[Station], span: TimeSpan) -> list[str]:
         """Find the channels of sites; return why a centre could not be asked, one line each."""

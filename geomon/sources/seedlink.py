@@ -100,7 +100,8 @@ class SeedLinkSource:
             if self._station_file.sites and time.monotonic() >= self._ask_channels_at:
                 problems = self._ask_channels()
         stations = self._station_file.with_channels(self._found)
-        return chosen(Stations(stations.channels, (*stations.problems, *problems)), self.network)
+        told = Stations(stations.channels, (*stations.problems, *problems), stations.credits)
+        return chosen(told, self.network)
 
     def _ask_channels(self) -> list[str]:
         problems = []

@@ -61,7 +61,7 @@ class StationFile:
                 _channel(seed_id, site.latitude, site.longitude, site.elevation_m, 0.0)
                 for seed_id in found
             ]
-        return Stations.of(channels, problems)
+        return Stations.of(channels, problems, self.stations.credits)
 
 
 def read_station_file(path: Path) -> StationFile:

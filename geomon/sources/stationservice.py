@@ -132,7 +132,7 @@ class StationService:
         found = chosen(_joined(list(self._known.values())), self._network)
         if not found.channels and not self._network.select:
             problems.append("station service: no station matches network.region and channels")
-        return Stations(found.channels, (*found.problems, *problems))
+        return Stations(found.channels, (*found.problems, *problems), found.credits)
 
     def _ask(self, centre: DataCentre, selection: _Selection, parts: list[Stations]) -> Answer:
         """Put what a centre answers into `parts`; return the answer, the first failure if any."""
@@ -168,7 +168,7 @@ class StationService:
 def _joined(parts: Sequence[Stations]) -> Stations:
     channels = [channel for part in parts for channel in part.channels]
     problems = dict.fromkeys(line for part in parts for line in part.problems)
-    return Stations.of(channels, problems)
+    return Stations.of(channels, problems, [credit for part in parts for credit in part.credits])
 
 
 def _selections(network: Network) -> list[_Selection]:

@@ -15,7 +15,7 @@ from lxml import etree
 
 from geomon.errors import DataError, StationMetadataError
 from geomon.ids import SeedId
-from geomon.stations import FOREVER_NS, Channel, Response, Stations
+from geomon.stations import FOREVER_NS, Channel, Credit, Response, Stations
 from geomon.times import TimeSpan, format_ns, parse_time
 
 MAX_BYTES = 512_000_000
@@ -26,6 +26,7 @@ _UNITS: dict[str, Literal["m", "m/s", "m/s**2"]] = {
     "M": "m", "M/S": "m/s", "M/S**2": "m/s**2", "M/S/S": "m/s**2", "M/S^2": "m/s**2",
     "M/(S**2)": "m/s**2", "M/S2": "m/s**2",
 }  # fmt: skip
+_CITATION, _LICENCE = "Citation", "Licence"  # subjects of comments on a network
 _NO_RESPONSE = "No response: "  # how a comment written by us begins
 _TO_RADIANS = {"LAPLACE (RADIANS/SECOND)": 1.0, "LAPLACE (HERTZ)": 2 * math.pi}
 
@@ -65,7 +66,33 @@ def read_stations(source: Path | bytes, *, is_open: bool = True) -> Stations:
                     channels.append(_channel(network, station, element, is_open=is_open))
                 except DataError as error:
                     problems.append(f"{label}: left out: {error}")
-    return Stations.of(channels, problems)
+    return Stations.of(
+        channels, problems, filter(None, map(_credit, root.iterfind(f"{_NS}Network")))
+    )
+
+
+def _credit(network: Any) -> Credit | None:  # noqa: ANN401 - lxml's element has no stub here
+    """Return whose data a network's are; None where it does not say."""
+    doi = next(
+        (
+            (element.text or "").strip().removeprefix("https://doi.org/")
+            for element in network.iterfind(f"{_NS}Identifier")
+            if element.get("type", "").upper() == "DOI"
+        ),
+        "",
+    )
+    comments = {
+        comment.get("subject"): (comment.findtext(f"{_NS}Value") or "").strip()
+        for comment in network.iterfind(f"{_NS}Comment")
+    }
+    found = Credit(
+        network.get("code", "").strip(),
+        " ".join((network.findtext(f"{_NS}Description") or "").split()),
+        doi,
+        comments.get(_CITATION, ""),
+        comments.get(_LICENCE, ""),
+    )
+    return found if found.name or found.doi or found.citation or found.licence else None
 
 
 def _parse(content: bytes, name: str) -> Any:  # noqa: ANN401 - lxml's element has no stub here
@@ -244,9 +271,11 @@ def write_stationxml(stations: Stations, source: str = "geomon") -> bytes:
     root = etree.Element(f"{_NS}FDSNStationXML", nsmap={None: _NAMESPACE}, schemaVersion="1.2")
     _add(root, "Source", source)
     _add(root, "Created", "1970-01-01T00:00:00Z")  # the same stations give the same bytes
+    credits = {credit.network: credit for credit in stations.credits}
     ordered = sorted(stations.channels, key=lambda c: (c.seed_id, c.epoch))
     for network_code, of_network in groupby(ordered, key=lambda c: c.seed_id.network):
         network = _add(root, "Network", code=network_code)
+        _add_credit(network, credits.get(network_code))
         for station_code, of_station in groupby(of_network, key=lambda c: c.seed_id.station):
             channels = list(of_station)
             station = _add(network, "Station", code=station_code, **_epoch(channels))
@@ -272,6 +301,18 @@ def _add(parent: Any, name: str, text: str | None = None, **attributes: str) -> 
     element = etree.SubElement(parent, f"{_NS}{name}", attributes)
     element.text = text
     return element
+
+
+def _add_credit(network: Any, credit: Credit | None) -> None:  # noqa: ANN401
+    if credit is None:
+        return
+    if credit.name:
+        _add(network, "Description", credit.name)
+    if credit.doi:
+        _add(network, "Identifier", credit.doi, type="DOI")
+    for subject, text in ((_CITATION, credit.citation), (_LICENCE, credit.licence)):
+        if text:
+            _add(_add(network, "Comment", subject=subject), "Value", text)
 
 
 def _add_channel(station: Any, channel: Channel) -> None:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""Events and picks as files: CSV, GeoJSON, Parquet, QuakeML, and a table for the terminal."""
+"""Events and picks as files: CSV, GeoJSON, Parquet, QuakeML and others, and a table."""
 
 import csv
 import io
@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from geomon.events import Event
+from geomon.stations import Credit
 from geomon.stores.eventlist import (
     EVENT_COLUMNS,
     PICK_COLUMNS,
@@ -18,15 +19,42 @@ from geomon.stores.eventlist import (
 )
 from geomon.stores.quakeml import write_quakeml
 
-type Format = Literal["csv", "geojson", "quakeml", "parquet"]
+type Format = Literal["csv", "geojson", "quakeml", "parquet", "nonlinloc", "hypodd", "nordic"]
 
 
-def export(events: EventList | Sequence[Event], kind: Format, *, agency: str = "geomon") -> bytes:
-    """Return events as the content of a file of one format."""
+def export(
+    events: EventList | Sequence[Event],
+    kind: Format,
+    *,
+    agency: str = "geomon",
+    credits: Sequence[Credit] = (),
+) -> bytes:
+    """Return events as the content of a file of one format.
+
+    Parameters
+    ----------
+    events : EventList or sequence of Event
+        What to write.
+    kind : str
+        ``csv``, ``geojson``, ``quakeml``, ``parquet``; or the phase files of ``nonlinloc``,
+        ``hypodd`` and ``nordic``, see `geomon.stores.phasefiles`.
+    agency : str
+        Agency id for QuakeML.
+    credits : sequence of Credit
+        Whose waveforms the events were found in; written where the format has a place for it,
+        which CSV and the phase files have not.
+    """
     if kind == "quakeml":
-        return write_quakeml(events, agency=agency)
-    writers = {"csv": to_csv, "geojson": to_geojson, "parquet": to_parquet}
-    return writers[kind](events)
+        return write_quakeml(events, agency=agency, credits=credits)
+    if kind == "geojson":
+        return to_geojson(events, credits)
+    if kind == "parquet":
+        return to_parquet(events, credits)
+    if kind == "csv":
+        return to_csv(events)
+    from geomon.stores.phasefiles import write_phases
+
+    return write_phases(events, kind)
 
 
 def summaries_of(events: EventList | Sequence[Event]) -> Sequence[EventSummary]:
@@ -63,14 +91,17 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - a cell of any column
     return None if isinstance(value, float) and value != value else value
 
 
-def to_geojson(events: EventList | Sequence[Event]) -> bytes:
+def to_geojson(events: EventList | Sequence[Event], credits: Sequence[Credit] = ()) -> bytes:
     """Return a GeoJSON (RFC 7946) collection of points, every column as a property.
 
     The third coordinate is the height in metres above sea level, negative for most earthquakes,
-    as the standard wants it; `depth_km` is among the properties.
+    as the standard wants it; `depth_km` is among the properties. Credits are lines beside the
+    features.
     """
     features = [feature(summary) for summary in summaries_of(events)]
-    collection = {"type": "FeatureCollection", "features": features}
+    collection: dict[str, Any] = {"type": "FeatureCollection", "features": features}
+    if credits:
+        collection["credits"] = [credit.text() for credit in credits]
     return json.dumps(collection, allow_nan=False, ensure_ascii=False).encode()
 
 
@@ -88,8 +119,11 @@ def feature(summary: EventSummary) -> dict[str, Any]:
     }
 
 
-def to_parquet(events: EventList | Sequence[Event]) -> bytes:
-    """Return a GeoParquet 1.1 file: every column, and the epicentre as WKB in `geometry`."""
+def to_parquet(events: EventList | Sequence[Event], credits: Sequence[Credit] = ()) -> bytes:
+    """Return a GeoParquet 1.1 file: every column, and the epicentre as WKB in `geometry`.
+
+    Credits are a JSON list of lines in the metadata, under ``credits``.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -105,7 +139,10 @@ def to_parquet(events: EventList | Sequence[Event]) -> bytes:
         "primary_column": "geometry",
         "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Point"]}},
     }
-    table = pa.table(arrays).replace_schema_metadata({"geo": json.dumps(geo)})
+    metadata = {"geo": json.dumps(geo)}
+    if credits:
+        metadata["credits"] = json.dumps([credit.text() for credit in credits])
+    table = pa.table(arrays).replace_schema_metadata(metadata)
     sink = pa.BufferOutputStream()
     parquet.write_table(table, sink, compression="zstd")
     content: bytes = sink.getvalue().to_pybytes()

@@ -17,6 +17,7 @@ from xml.sax.saxutils import escape
 
 from geomon.events import Arrival, Event, FocalMechanism, Magnitude, Origin, Pick
 from geomon.ids import SeedId
+from geomon.stations import Credit
 from geomon.times import format_ns, to_ns
 
 if TYPE_CHECKING:
@@ -48,7 +49,11 @@ _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 
 def stream(
-    events: Iterable[Event], *, agency: str = "geomon", with_arrivals: bool = True
+    events: Iterable[Event],
+    *,
+    agency: str = "geomon",
+    with_arrivals: bool = True,
+    credits: Iterable[Credit] = (),
 ) -> Iterator[bytes]:
     """Yield a QuakeML document, an event at a time.
 
@@ -60,6 +65,8 @@ def stream(
         Agency id, also the authority of all public ids.
     with_arrivals : bool
         Also picks, arrivals, amplitudes and station magnitudes.
+    credits : iterable of Credit
+        Whose waveforms the events were found in; one comment each.
 
     Yields
     ------
@@ -68,16 +75,23 @@ def stream(
     """
     authority = agency if _AUTHORITY.fullmatch(agency) else f"geomon.{_id_part(agency)}"
     yield (_HEAD % authority).encode()
+    for credit in credits:
+        yield f"<comment>{_text('text', credit.text())}</comment>\n".encode()
     for event in events:
         yield "".join(_event(event, authority, agency, with_arrivals)).encode()
     yield _TAIL.encode()
 
 
 def write_quakeml(
-    events: Iterable[Event], *, agency: str = "geomon", with_arrivals: bool = True
+    events: Iterable[Event],
+    *,
+    agency: str = "geomon",
+    with_arrivals: bool = True,
+    credits: Iterable[Credit] = (),
 ) -> bytes:
     """Return a whole QuakeML document; see `stream`."""
-    return b"".join(stream(events, agency=agency, with_arrivals=with_arrivals))
+    parts = stream(events, agency=agency, with_arrivals=with_arrivals, credits=credits)
+    return b"".join(parts)
 
 
 def to_obspy(events: Iterable[Event], *, agency: str = "geomon") -> "ObspyCatalog":
@@ -139,6 +153,8 @@ def _event(event: Event, authority: str, agency: str, with_arrivals: bool) -> It
     if magnitude is not None:
         yield f"<preferredMagnitudeID>{own}/magnitude/{revision}</preferredMagnitudeID>\n"
     yield _text("type", event.event_type)
+    if event.event_type != "earthquake" and event.review_state == "automatic":
+        yield _text("typeCertainty", "suspected")
     yield creation
     if with_arrivals:
         for pick in event.picks:

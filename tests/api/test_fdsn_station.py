@@ -8,9 +8,9 @@ import pytest
 from geomon.ids import SeedId, StationId
 from geomon.services.workspace import workspace
 from geomon.sources.stationxml import read_stations, write_stationxml
-from geomon.stations import FOREVER_NS, Channel, Stations
+from geomon.stations import FOREVER_NS, Channel, Credit, Stations
 from geomon.times import TimeSpan, parse_time
-from tests.api.network import make_config
+from tests.api.network import fill, make_config
 
 QUERY = "/fdsnws/station/1/query"
 
@@ -122,3 +122,36 @@ def test_without_metadata_nothing_matches(tmp_path, serve):
 def test_station_ids_are_what_the_page_uses(client, space):
     features = client.get("/api/stations").json()["features"]
     assert [StationId.parse(f["id"]) for f in features] == space.stations().station_ids()
+
+
+def test_whose_data_they_are_travels_with_every_answer(tmp_path, serve):
+    credit = {
+        "network": "XX", "name": "Test | Net", "doi": "10.7914/SN/XX", "licence": "CC-BY-4.0",
+        "citation": "Test (2020): Test Net",
+    }  # fmt: skip
+    config = make_config(tmp_path, network={"name": "T", "agency": "TST", "credits": (credit,)})
+    fill(config)
+    client = serve(config)
+    links = [
+        '<https://doi.org/10.7914/SN/XX>; rel="cite-as"',
+        '<https://spdx.org/licenses/CC-BY-4.0.html>; rel="license"',
+    ]
+    span = "start=2024-03-05T06:02:00&end=2024-03-05T06:02:10"
+    for path in (
+        "station/1/query?format=text", f"dataselect/1/query?{span}", "availability/1/extent",
+        "event/1/query?format=text&limit=1",
+    ):  # fmt: skip
+        assert client.get(f"/fdsnws/{path}").headers.get_list("link") == links, path
+    assert "link" not in client.get("/fdsnws/event/1/query?minmag=9").headers
+    answer = client.get("/fdsnws/station/1/query?level=network")
+    inventory = obspy.read_inventory(io.BytesIO(answer.content))
+    assert inventory[0].identifiers[0] == "DOI:10.7914/SN/XX"
+    assert inventory[0].description == "Test | Net"
+    assert "|Test   Net|" in client.get("/fdsnws/station/1/query?level=network&format=text").text
+    stations = read_stations(client.get("/fdsnws/station/1/query?level=channel").content)
+    assert stations.credits == (Credit(**credit),)
+    told = client.get("/api/events?limit=1").json()["credits"]
+    assert told == client.get("/fdsnws/event/1/query?format=geojson").json()["credits"]
+    assert told[0].startswith("XX: Test (2020): Test Net; https://doi.org/")
+    quakeml = client.get("/fdsnws/event/1/query?limit=1").text
+    assert "<comment><text>XX: Test (2020)" in quakeml

@@ -16,7 +16,7 @@ from geomon.ids import SeedId, StationId
 from geomon.sources import stationxml
 from geomon.sources.stationfile import read_station_file
 from geomon.sources.stationxml import read_stations, write_stationxml
-from geomon.stations import FOREVER_NS, Channel, Response, Stations
+from geomon.stations import FOREVER_NS, Channel, Credit, Response, Stations
 from geomon.times import TimeSpan, parse_time
 
 EPOCH = TimeSpan(parse_time("2010-01-01"), FOREVER_NS)
@@ -61,6 +61,22 @@ def test_what_is_written_is_read_back():
     assert again == stations
     assert again.version == stations.version
     assert write_stationxml(stations) == write_stationxml(again)
+
+
+def test_credits_come_back_and_are_valid():
+    credits = (Credit("CX", "Net & Co", "10.7914/SN/CX", "Net (2020)", "CC-BY-4.0"),)
+    content = write_stationxml(Stations.of(CHANNELS, credits=credits))
+    assert validate_stationxml(io.BytesIO(content)) == (True, ())
+    assert read_stations(content).credits == credits
+    assert read_stations(content).selected(("CX.*",)).credits == credits
+
+
+def test_what_is_said_of_no_access_depends_on_who_asked():
+    content = write_stationxml(Stations.of([channel()]))
+    assert not read_stations(content).channels[0].restricted
+    assert read_stations(content, is_open=False).channels[0].restricted
+    told = content.replace(b'<Network code="CX"', b'<Network code="CX" restrictedStatus="open"')
+    assert not read_stations(told, is_open=False).channels[0].restricted
 
 
 def test_obspy_reads_what_is_written_and_sees_the_same_response():
