@@ -3,7 +3,7 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, cast
 
 import typer
 
@@ -38,8 +38,8 @@ AsOfOption = Annotated[
     str, typer.Option("--as-of", metavar="T", help="The catalogue as it was at this time.")
 ]
 EventArgument = Annotated[str, typer.Argument(metavar="EVENT", help="Event id.")]
-_FORMATS = ("table", "csv", "geojson", "quakeml", "parquet")
-type _File = Literal["csv", "geojson", "quakeml", "parquet"]
+_FILES = ("csv", "geojson", "quakeml", "parquet", "nonlinloc", "hypodd", "nordic")
+_FORMATS = ("table", *_FILES)
 
 
 @catalog_app.command()
@@ -58,13 +58,14 @@ def query(
 ) -> None:
     """List events; an empty answer says on stderr how much of the span was watched."""
     from geomon.services.workspace import workspace
-    from geomon.stores.exports import export, to_table
+    from geomon.stores.exports import Format, export, to_table
 
     if form not in _FORMATS:
         msg = f"--format {form}: allowed are {', '.join(_FORMATS)}"
         raise DataError(msg)
     network = load(config)
-    found = workspace(network).catalog.events(
+    space = workspace(network)
+    found = space.catalog.events(
         start or None, end or None, box(bbox), min_magnitude=min_magnitude,
         max_magnitude=max_magnitude, as_of=as_of or None, limit=limit,
     )  # fmt: skip
@@ -73,8 +74,11 @@ def query(
     elif form == "table":
         print(to_table(found))
     else:
-        agency = network.network.agency
-        write_bytes(export(found, cast("_File", form), agency=agency), output)
+        credits = space.public_stations().credits
+        kind = cast("Format", form)
+        write_bytes(export(found, kind, agency=network.network.agency, credits=credits), output)
+        for credit in credits:
+            print(f"geomon: waveforms of {credit.text()}", file=sys.stderr)
     if not len(found) and start and end:
         _tell_watched(config, start, end)
 
@@ -119,7 +123,7 @@ def export(
     output: OutputOption = None,
     start: AnyStart = "",
     end: AnyEnd = "",
-    form: Annotated[str, typer.Option("--format", help="csv, geojson, quakeml or parquet.")] = (
+    form: Annotated[str, typer.Option("--format", help=f"One of {', '.join(_FILES)}.")] = (
         "quakeml"
     ),
     as_of: AsOfOption = "",
