@@ -17,6 +17,8 @@ from geomon.api.watch import Watch
 from geomon.errors import DataError
 from geomon.events import Phase
 from geomon.ids import StationId, StreamId
+from geomon.services import grid as backfill
+from geomon.services.grid import Stage
 from geomon.services.shares import shares
 from geomon.services.workspace import Workspace
 from geomon.stations import FOREVER_NS
@@ -131,6 +133,41 @@ class Grid(_Answer):
     rows: list[GridRow]
 
 
+class GridLine(_Answer):
+    """The days of one stream, or of the network, in one stage: a sign each."""
+
+    key: str
+    stage: Stage
+    states: str
+
+
+class Failures(_Answer):
+    """How many stream-days failed for one reason, and one of its messages."""
+
+    stage: Stage
+    count: int
+    message: str
+
+
+class AtWork(_Answer):
+    """A unit of a backfill that somebody is at work on."""
+
+    key: str
+    start: AwareDatetime
+    end: AwareDatetime
+
+
+class BackfillGrid(_Answer):
+    """What is done, missing, stale or failed, day by day."""
+
+    days: list[date]
+    signs: dict[str, str]
+    """Which state a sign stands for."""
+    rows: list[GridLine]
+    failures: list[Failures]
+    at_work: list[AtWork]
+
+
 def station_api(space: Workspace, watch: Watch) -> APIRouter:
     """Return the routes about stations."""
     router = APIRouter(prefix="/api", tags=["json"])
@@ -163,6 +200,14 @@ def station_api(space: Workspace, watch: Watch) -> APIRouter:
                 for row in shares(space.config, span, step_ns)
             ],
         )  # fmt: skip
+
+    @router.get("/backfill/grid")
+    def backfill_grid(start: Time = None, end: Time = None) -> BackfillGrid:
+        """Return what is done, missing, stale or failed for every stream, day and stage."""
+        span = span_asked(start, end, watch)
+        cells = backfill.status(space.config, span, inventory=watch.stations())
+        found = backfill.document(cells, backfill.at_work(space.config, span))
+        return BackfillGrid.model_validate(found)
 
     @router.get("/stations/{station}")
     def station(station: str) -> StationDetail:

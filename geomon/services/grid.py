@@ -13,6 +13,7 @@ from geomon.services.coverage import archived_spans
 from geomon.services.locate import locate_version
 from geomon.services.pick import PIECE_NS, known_pieces, picker_version
 from geomon.services.workspace import workspace
+from geomon.stations import Stations
 from geomon.stores.ledger import NETWORK, Entry
 from geomon.times import NS_PER_DAY, TimeSpan, merged, subtracted
 
@@ -56,8 +57,25 @@ class Reason:
         return f"{self.count} x {self.stage}: {self.message}"
 
 
-def status(config: Config, span: TimeSpan, *, stations: tuple[str, ...] = ()) -> list[Cell]:
+def status(
+    config: Config,
+    span: TimeSpan,
+    *,
+    stations: tuple[str, ...] = (),
+    inventory: Stations | None = None,
+) -> list[Cell]:
     """Return the state of every stage on every day of every stream, in order.
+
+    Parameters
+    ----------
+    config : Config
+        The network.
+    span : TimeSpan
+        What is asked about.
+    stations : tuple of str
+        ``NET.STA`` patterns; all stations when empty.
+    inventory : Stations, optional
+        The stations there are; the source is asked when not given.
 
     Raises
     ------
@@ -65,7 +83,7 @@ def status(config: Config, span: TimeSpan, *, stations: tuple[str, ...] = ()) ->
         If no station metadata can be had at all.
     """
     space = workspace(config)
-    inventory = space.refreshed_stations(span)
+    inventory = inventory or space.refreshed_stations(span)
     chosen = inventory.selected(stations)
     days = _Days(span)
     ledger = space.coverage

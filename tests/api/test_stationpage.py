@@ -63,6 +63,14 @@ def test_the_grid_tells_what_was_watched(client):
     assert client.get("/api/coverage/grid", params=too_many).status_code == 413
 
 
+def test_the_backfill_grid_tells_what_is_left_to_do(client):
+    found = client.get("/api/backfill/grid", params=TIMES).json()
+    assert found["days"] == ["2024-03-05"]
+    states = {(row["key"], row["stage"]): found["signs"][row["states"]] for row in found["rows"]}
+    assert {stage for _, stage in states} == {"fetch", "pick", "locate"}
+    assert set(states.values()) <= {"done", "missing", "stale", "nodata", "failed"}
+
+
 def test_percentages_never_hide_a_little_or_a_little_missing():
     hour = 3600 * NS_PER_S
     span = TimeSpan(0, 4 * hour)

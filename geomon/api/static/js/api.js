@@ -58,6 +58,7 @@ export const getActivity = (id, limits, signal) => ask(`${named(id)}/activity`, 
 export const getDrum = (id, asked, signal) => ask(`${named(id)}/drum`, asked, signal);
 export const getNoise = (stream, component, limits, signal) => ask("quality/psd", { stream, component, ...span(limits) }, signal);
 export const getGrid = (limits, step, signal) => ask("coverage/grid", { ...span(limits), step }, signal);
+export const getBackfill = (limits, signal) => ask("backfill/grid", span(limits), signal);
 export const getQueue = (limits, limit, signal) => ask("review/queue", { ...span(limits), limit }, signal);
 export const getChannel = (channel, limits, n, signal) => ask("waveforms", { channel, ...span(limits), bins: n }, signal);
 export const judgePick = (asked) => post("review/verdicts", asked);

@@ -1,7 +1,7 @@
 // Station by step by stage: what was archived, picked and searched, so that "no earthquake" can be
 // told from "no data". One picture of a pixel a cell, stretched: 100,000 cells draw in no time.
 
-import { getGrid } from "./api.js";
+import { getBackfill, getGrid } from "./api.js";
 import { clock, day, el, percent, plural } from "./format.js";
 import { prepare, timeTicks } from "./plots.js";
 import { css } from "./theme.js";
@@ -13,22 +13,34 @@ const ROW = 20;
 const STAGES = ["archived", "picked", "located"];
 const COLOURS = { archived: "stage-archived", picked: "stage-picked", located: "stage-located" };
 
+const STATES = { done: "stage-located", nodata: "no-data", missing: "hatch-2", stale: "partial", failed: "bad" };
+
 const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
-// One pixel a step and stage, a fourth row of pixels between stations.
+// One pixel a step and stage, a fourth row of pixels between stations. A cell is a percentage, or
+// in the operator's grid the name of a state.
 export function picture(grid) {
   const canvas = Object.assign(document.createElement("canvas"), { width: Math.max(grid.n_steps, 1), height: Math.max(grid.rows.length * 4, 1) });
   const pen = canvas.getContext("2d");
   const image = pen.createImageData(canvas.width, canvas.height);
   const nothing = rgb(css("no-data"));
   const full = Object.fromEntries(STAGES.map((stage) => [stage, rgb(css(COLOURS[stage]))]));
+  const states = Object.fromEntries(Object.entries(STATES).map(([state, name]) => [state, rgb(css(name))]));
+  const shade = (stage, value) => {
+    if (typeof value === "string") return states[value] ?? nothing;
+    const share = value === 0 ? 0 : 0.25 + (0.75 * value) / 100; // a little is seen too
+    return nothing.map((base, c) => base + (full[stage][c] - base) * share);
+  };
+  const known = new Map();
   grid.rows.forEach((row, r) => {
     STAGES.forEach((stage, k) => {
       const values = row[stage];
       let at = (r * 4 + k) * canvas.width * 4;
       for (let i = 0; i < values.length; i += 1, at += 4) {
-        const share = values[i] === 0 ? 0 : 0.25 + (0.75 * values[i]) / 100; // a little is seen too
-        for (let c = 0; c < 3; c += 1) image.data[at + c] = nothing[c] + (full[stage][c] - nothing[c]) * share;
+        const key = `${stage}${values[i]}`;
+        if (!known.has(key)) known.set(key, shade(stage, values[i]));
+        const colour = known.get(key);
+        for (let c = 0; c < 3; c += 1) image.data[at + c] = colour[c];
         image.data[at + 3] = 255;
       }
     });
@@ -37,9 +49,21 @@ export function picture(grid) {
   return canvas;
 }
 
+// The operator's grid in the same form: signs become states, one row a stream.
+function operators(answer) {
+  const rows = new Map();
+  const names = { fetch: "archived", pick: "picked", locate: "located" };
+  for (const { key, stage, states } of answer.rows) {
+    if (!rows.has(key)) rows.set(key, { id: key, archived: [], picked: [], located: [] });
+    rows.get(key)[names[stage]] = [...states].map((sign) => answer.signs[sign] ?? "");
+  }
+  return { start: `${answer.days[0] ?? "1970-01-01"}T00:00:00Z`, step_s: 86400, n_steps: answer.days.length, rows: [...rows.values()] };
+}
+
 export class CoverageView {
   constructor(box, { onStation }) {
     Object.assign(this, { box, onStation });
+    this.kind = "stages"; // or "backfill"
   }
 
   close() {
@@ -60,19 +84,29 @@ export class CoverageView {
       mark.style.background = `var(--${colour})`;
       return el("span", {}, mark, text);
     };
-    this.box.replaceChildren(el("div", { class: "sheet-inner" }, this.title, this.said,
-      el("p", { class: "key" }, key("stage-archived", "archived"), key("stage-picked", "picked"), key("stage-located", "searched for events"), key("no-data", "no data, or not done"), el("span", {}, "bars above: events")), this.tip, el("div", { class: "grid-scroll" }, this.canvas)));
+    const kinds = el("span", { class: "switch" }, [["stages", "How much"], ["backfill", "Backfill"]].map(([kind, text]) => el("button", { type: "button", "data-kind": kind, "aria-pressed": kind === this.kind, onclick: () => this.choose(kind) }, text)));
+    const legend = this.kind === "stages"
+      ? [key("stage-archived", "archived"), key("stage-picked", "picked"), key("stage-located", "searched for events"), key("no-data", "no data, or not done")]
+      : [key("stage-located", "done"), key("hatch-2", "missing"), key("partial", "stale"), key("bad", "failed"), key("no-data", "no data"), el("span", {}, "in each row: fetched, picked, searched")];
+    this.failed = el("ul", { class: "failed" });
+    this.box.replaceChildren(el("div", { class: "sheet-inner" }, el("div", { class: "queue-head" }, this.title, kinds), this.said,
+      el("p", { class: "key" }, legend, el("span", {}, "bars above: events")), this.tip, el("div", { class: "grid-scroll" }, this.canvas), this.failed));
     this.canvas.addEventListener("pointermove", (e) => this.hover(e));
     this.canvas.addEventListener("pointerleave", () => this.draw());
     this.canvas.addEventListener("click", (e) => {
       const cell = this.cell(e);
-      if (cell?.row) this.onStation(cell.row.id, day(cell.at));
+      if (cell?.row.id.includes(".")) this.onStation(cell.row.id.split(".").slice(0, 2).join("."), day(cell.at));
     });
     this.watcher?.disconnect();
     this.watcher = new ResizeObserver(() => this.draw());
     this.watcher.observe(this.canvas);
     try {
-      this.grid = await getGrid(limits, "auto", this.abort.signal);
+      if (this.kind === "stages") this.grid = await getGrid(limits, "auto", this.abort.signal);
+      else {
+        const answer = await getBackfill(limits, this.abort.signal);
+        this.grid = operators(answer);
+        this.failed.replaceChildren(...answer.failures.map((f) => el("li", {}, el("b", {}, `${f.count} × ${f.stage}`), ` ${f.message}`)), ...answer.at_work.map((a) => el("li", {}, el("b", {}, "at work "), `${a.key} from ${a.start.slice(0, 10)}`)));
+      }
     } catch (error) {
       if (error.name !== "AbortError") this.said.textContent = error.message;
       return;
@@ -82,7 +116,18 @@ export class CoverageView {
     this.redraw();
   }
 
+  choose(kind) {
+    this.kind = kind;
+    return this.open(this.limits, this);
+  }
+
   summarise() {
+    if (this.kind === "backfill") {
+      const counts = new Map();
+      for (const row of this.grid.rows) for (const stage of STAGES) for (const state of row[stage]) counts.set(state, (counts.get(state) ?? 0) + 1);
+      this.said.textContent = `${plural(this.grid.n_steps, "day")}: ${["done", "missing", "stale", "failed", "nodata"].filter((state) => counts.get(state)).map((state) => `${counts.get(state)} ${state === "nodata" ? "without data" : state}`).join(", ")}, counted by stream, day and stage.`;
+      return;
+    }
     const { rows, n_steps: n, step_s: step } = this.grid;
     const mean = (stage) => rows.reduce((sum, row) => sum + row[stage].reduce((a, b) => a + b, 0), 0) / Math.max(rows.length * n * 100, 1);
     const silent = rows.filter((row) => row.archived.every((value) => value === 0)).map((row) => row.id);
@@ -175,8 +220,8 @@ export class CoverageView {
     this.canvas.style.cursor = cell ? "pointer" : "default";
     this.draw(cell);
     if (!cell) return;
-    const [archived, picked, located] = STAGES.map((stage) => cell.row[stage][cell.i]);
+    const [archived, picked, located] = STAGES.map((stage) => cell.row[stage][cell.i]).map((value) => (typeof value === "number" ? `${value} %` : value || "–"));
     const when = this.grid.step_s >= 86400 ? day(cell.at) : `${day(cell.at)} ${clock(cell.at).slice(0, 5)}`;
-    this.tip.textContent = `${cell.row.id}, ${when}: ${archived} % archived, ${picked} % picked, ${located} % searched; ${plural(this.counts[cell.i], "event")} in the network`;
+    this.tip.textContent = `${cell.row.id}, ${when}: ${archived} archived, ${picked} picked, ${located} searched; ${plural(this.counts[cell.i], "event")} in the network`;
   }
 }
