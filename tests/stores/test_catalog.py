@@ -8,6 +8,7 @@ import pytest
 
 from geomon.errors import DataError, StoreError
 from geomon.ids import StreamId
+from geomon.stores.amending import Amendments
 from geomon.stores.catalog import Catalog
 from geomon.stores.queries import Circle, EventQuery
 from geomon.times import TimeSpan
@@ -218,6 +219,8 @@ def test_merged_events_lead_to_the_one_that_took_over(catalog: Catalog) -> None:
     change = catalog.replace_events(HOUR, [whole], catalog.begin_run("b"))
     assert set(change.updated + change.withdrawn) == set(ids)
     assert catalog.event(change.withdrawn[0]).event_id == change.updated[0]
+    history = Amendments(catalog.database).history(change.withdrawn[0])
+    assert [one.reason for one in history] == [f"merged into {change.updated[0]}", "found"]
 
 
 def test_what_people_decided_stands(catalog: Catalog) -> None:

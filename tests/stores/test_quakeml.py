@@ -110,6 +110,17 @@ def test_reading_back_gives_the_same() -> None:
     assert read[0].public_id == "smi:geomon/event/gm20260"
 
 
+def test_a_type_nobody_confirmed_is_only_suspected() -> None:
+    [event] = named([make_event()])
+    blast = replace(event, event_type="quarry blast")
+    assert b"<typeCertainty>suspected</typeCertainty>" in write_quakeml([blast])
+    confirmed = replace(blast, review_state="confirmed")
+    for one in (event, confirmed):
+        assert b"typeCertainty" not in write_quakeml([one])
+    [read] = obspy.read_events(io.BytesIO(write_quakeml([blast])), format="QUAKEML")
+    assert (read.event_type, read.event_type_certainty) == ("quarry blast", "suspected")
+
+
 def test_the_catalogue_as_obspy(catalog: Catalog) -> None:
     catalog.replace_events(HOUR, many_events(2), catalog.begin_run("locate"))
     events = catalog.events()
