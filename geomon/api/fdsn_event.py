@@ -66,10 +66,10 @@ SERVICE = Service(
         Parameter("magnitudetype", "text", "Type of the preferred magnitude, for example ML.",
                   ("magtype",)),
         Parameter("eventtype", "text", "Event types of QuakeML, separated by commas."),
-        Parameter("includeallorigins", "bool", "Also origins that are not preferred; this "
-                  "catalogue holds one for each event.", default="false"),
-        Parameter("includeallmagnitudes", "bool", "Also magnitudes that are not preferred; this "
-                  "catalogue holds one for each event.", default="false"),
+        Parameter("includeallorigins", "bool", "Also the origins of earlier revisions.",
+                  default="false"),
+        Parameter("includeallmagnitudes", "bool", "Also magnitudes of other types than the "
+                  "preferred one.", default="false"),
         Parameter("includearrivals", "bool", "Also arrivals and picks.", default="false"),
         Parameter("eventid", "text", "Events by their ids, separated by commas."),
         Parameter("limit", "int", "Most events to return.", (), 1, 10**9),
@@ -80,6 +80,8 @@ SERVICE = Service(
         Parameter("catalog", "text", "Catalogue the events are in."),
         Parameter("contributor", "text", "Agency that contributed the events."),
         Parameter("updatedafter", "time", "Events changed after this time, UTC."),
+        Parameter("asofdate", "time", "The catalogue as it was at this time, UTC.",
+                  is_extension=True),
         Parameter("format", "text", "Format of the answer; geojson and csv are extensions.",
                   choices=("xml", "text", "geojson", "csv"), default="xml"),
         NODATA,
@@ -166,6 +168,7 @@ def event_query(values: Mapping[str, Any]) -> EventQuery:
         event_type=None if types is None else tuple(_listed(types)),
         event_ids=None if ids is None else [_bare_id(text) for text in _listed(ids)],
         updated_after=values.get("updatedafter"),
+        as_of=values.get("asofdate"),
         catalog=values.get("catalog"),
         order_by=_ORDERS[values.get("orderby", "time")],
         limit=min(values.get("limit", MAX_EVENTS + 1), MAX_EVENTS + 1),
@@ -211,11 +214,15 @@ def _written(events: EventList, values: Mapping[str, Any], space: Workspace) -> 
         return Response(to_csv(events), media_type="text/csv; charset=utf-8")
     if wanted == "geojson":
         return Response(to_geojson(events, credits), media_type="application/geo+json")
-    with_arrivals = values.get("includearrivals", False)
-    return StreamingResponse(
-        stream(events, agency=agency, with_arrivals=with_arrivals, credits=credits),
-        media_type="application/xml",
+    document = stream(
+        events,
+        agency=agency,
+        with_arrivals=values.get("includearrivals", False),
+        with_all_magnitudes=values.get("includeallmagnitudes", False),
+        earlier=space.catalog.revisions if values.get("includeallorigins", False) else None,
+        credits=credits,
     )
+    return StreamingResponse(document, media_type="application/xml")
 
 
 def _listed(text: str) -> Iterator[str]:

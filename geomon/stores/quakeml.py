@@ -9,7 +9,8 @@ place for (covariance, probability, exact kilometres) follows in elements of the
 import io
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -53,6 +54,8 @@ def stream(
     *,
     agency: str = "geomon",
     with_arrivals: bool = True,
+    with_all_magnitudes: bool = True,
+    earlier: Callable[[str], Sequence[Event]] | None = None,
     credits: Iterable[Credit] = (),
 ) -> Iterator[bytes]:
     """Yield a QuakeML document, an event at a time.
@@ -65,6 +68,10 @@ def stream(
         Agency id, also the authority of all public ids.
     with_arrivals : bool
         Also picks, arrivals, amplitudes and station magnitudes.
+    with_all_magnitudes : bool
+        Also magnitudes of other types than the preferred one.
+    earlier : callable, optional
+        Returns all revisions of an event by its id: their origins are written too.
     credits : iterable of Credit
         Whose waveforms the events were found in; one comment each.
 
@@ -78,7 +85,10 @@ def stream(
     for credit in credits:
         yield f"<comment>{_text('text', credit.text())}</comment>\n".encode()
     for event in events:
-        yield "".join(_event(event, authority, agency, with_arrivals)).encode()
+        if not with_all_magnitudes:
+            event = replace(event, other_magnitudes=())
+        revisions = [] if earlier is None else _other_origins(event, earlier(event.event_id))
+        yield "".join(_event(event, authority, agency, with_arrivals, revisions)).encode()
     yield _TAIL.encode()
 
 
@@ -136,17 +146,35 @@ def _degrees(kilometres: float) -> float:
     return round(kilometres / KM_PER_DEG, 6) if math.isfinite(kilometres) else math.nan
 
 
-def _event(event: Event, authority: str, agency: str, with_arrivals: bool) -> Iterator[str]:
+def _other_origins(event: Event, revisions: Sequence[Event]) -> list[Event]:
+    """Return the first revision with each origin other than the event's."""
+    found = {_said(event): event}
+    for revision in revisions:
+        if revision.revision < event.revision:
+            found.setdefault(_said(revision), revision)
+    return [one for one in found.values() if one is not event]
+
+
+def _said(event: Event) -> str:
+    return repr(replace(event.preferred_origin, arrivals=()))
+
+
+def _creation(event: Event, agency: str) -> str:
+    made = [_text("agencyID", agency), _text("author", event.run)]
+    if event.valid_from is not None:
+        made.append(_time("creationTime", event.valid_from))
+    made.append(_text("version", str(event.revision)))
+    return f"<creationInfo>{''.join(made)}</creationInfo>\n"
+
+
+def _event(
+    event: Event, authority: str, agency: str, with_arrivals: bool, revisions: Sequence[Event]
+) -> Iterator[str]:
     event_id = _id_part(event.event_id or "new")
     own = f"smi:{authority}"
     revision = f"{event_id}/{event.revision}"
     magnitude = event.preferred_magnitude
-    made = [_text("agencyID", agency), _text("author", event.run)]
-    if event.valid_from is not None:
-        made.append(_time("creationTime", event.valid_from))
-    creation = "".join(
-        ("<creationInfo>", *made, _text("version", str(event.revision)), "</creationInfo>\n")
-    )
+    creation = _creation(event, agency)
     status = STATUS[event.review_state]
     yield f'<event publicID="{own}/event/{event_id}">\n'
     yield f"<preferredOriginID>{own}/origin/{revision}</preferredOriginID>\n"
@@ -160,6 +188,9 @@ def _event(event: Event, authority: str, agency: str, with_arrivals: bool) -> It
         for pick in event.picks:
             yield _pick(pick, own, agency)
     yield from _origin(event.preferred_origin, own, revision, status, creation, with_arrivals)
+    for one in revisions:
+        name, said = f"{event_id}/{one.revision}", STATUS[one.review_state]
+        yield from _origin(one.preferred_origin, own, name, said, _creation(one, agency), False)
     if magnitude is not None:
         yield from _magnitude(magnitude, own, revision, status, creation, with_arrivals)
     for other in event.other_magnitudes:

@@ -1,14 +1,17 @@
 """The event service, asked as clients ask."""
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 import httpx
 import obspy
 import pytest
+from obspy.io.quakeml.core import _validate
 
 from geomon.api import fdsn_event
+from geomon.events import Magnitude
 from geomon.services.workspace import Workspace, workspace
 from geomon.times import TimeSpan
 from tests.api.network import SPAN, bare_event, make_config
@@ -144,10 +147,11 @@ def test_no_data_is_204_or_404(globe):
     assert answer.text.startswith("Error 404: Not found")
 
 
-def test_contradictions_are_refused(ask):
-    ask("start=2024-01-02&end=2024-01-01", 400)
-    ask("minlat=5&maxlat=4", 400)
-    ask("minmag=5&maxmag=4", 400)
+@pytest.mark.parametrize(
+    "query", ["start=2024-01-02&end=2024-01-01", "minlat=5&maxlat=4", "minmag=5&maxmag=4"]
+)
+def test_contradictions_are_refused(globe, query):
+    assert globe.get(f"{QUERY}?{query}").status_code == 400
 
 
 @pytest.mark.fault(52)
@@ -173,6 +177,37 @@ def test_quakeml_holds_what_was_asked_for(client, space):
     assert len(whole[0].picks) == len(newest.picks)
     assert len(whole[0].preferred_origin().arrivals) == len(newest.arrivals)
     assert whole[0].preferred_magnitude().mag == pytest.approx(newest.preferred_magnitude.value)
+
+
+def test_all_origins_and_magnitudes_come_when_asked_for(tmp_path, serve):
+    space = workspace(make_config(tmp_path))
+    hour = TimeSpan.parse("2024-03-05T06:00", "2024-03-05T07:00")
+    first = bare_event(5, 1.0, 1.0, 5.0, 1.0)
+    moved = replace(first, preferred_origin=replace(first.preferred_origin, latitude=1.01))
+    moment = Magnitude(1.4, "Mw", 0.2, 3)
+    for event in (first, moved, replace(moved, other_magnitudes=(moment,))):
+        space.catalog.replace_events(hour, [event], space.catalog.begin_run("locate"))
+    [old, *_] = space.catalog.revisions(space.catalog.events()[0].event_id)
+    client = serve(space.config)
+
+    def asked(options: str) -> obspy.core.event.Event:
+        content = client.get(f"{QUERY}?{options}").content
+        assert _validate(io.BytesIO(content), verbose=True)
+        [event] = obspy.read_events(io.BytesIO(content), "QUAKEML")
+        assert event.preferred_magnitude().magnitude_type == "ML"
+        return event
+
+    plain = asked("limit=1")
+    assert (len(plain.origins), len(plain.magnitudes)) == (1, 1)
+    assert [one.magnitude_type for one in asked("includeallmagnitudes=true").magnitudes] == [
+        "ML", "Mw",
+    ]  # fmt: skip
+    whole = asked("includeallorigins=true")
+    assert sorted(origin.latitude for origin in whole.origins) == [1.0, 1.01]
+    assert whole.preferred_origin().latitude == 1.01
+    then = asked(f"asofdate={old.valid_from:%Y-%m-%dT%H:%M:%S.%f}")
+    assert then.preferred_origin().latitude == 1.0
+    assert client.get(f"{QUERY}?asofdate=2020-01-01").status_code == 204
 
 
 def test_extensions_say_the_same(client):
