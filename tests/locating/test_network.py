@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -69,3 +71,18 @@ def test_gap_and_quality() -> None:
     assert quality_class(**{**good, "gap_deg": 190.0}) == "C"  # type: ignore[arg-type]
     assert quality_class(**{**good, "gap_deg": 250.0}) == "D"  # type: ignore[arg-type]
     assert quality_class(**{**good, "ellipse_major_km": 30.0}) == "D"  # type: ignore[arg-type]
+
+
+def test_events_are_looked_for_up_to_the_highest_station_or_as_asked() -> None:
+    places = ((46.0, 7.0, 350.0), (46.1, 7.1, 2900.0), (46.0, 7.2, -20.0))
+    stations = {
+        StationId("XX", f"S{k}"): Station(StationId("XX", f"S{k}"), *place)
+        for k, place in enumerate(places)
+    }
+    assert Network.of(stations).box.depth_km == (-2.9, 30.0)
+    sunk = {key: replace(one, elevation_m=-500.0) for key, one in stations.items()}
+    assert Network.of(sunk).box.depth_km[0] == 0.0
+    region = Region(west=6.9, south=45.9, east=7.3, north=46.2, min_depth_km=-4.0)
+    assert Network.of(stations, region).box.depth_km[0] == -4.0
+    with pytest.raises(ValueError, match="min_depth_km"):
+        Region(west=6.9, south=45.9, east=7.3, north=46.2, min_depth_km=5.0, max_depth_km=4.0)

@@ -1,17 +1,22 @@
 """Recorded picks: an Icelandic swarm cut by the start of its window, and an Italian sequence."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from geomon.config import Region
 from geomon.events import Origin, Pick
 from geomon.ids import SeedId, StationId
-from geomon.locating.network import geodesic
+from geomon.locating.locate import Locator
+from geomon.locating.network import Network, geodesic
 from geomon.locating.null import shifted_picks
 from geomon.locating.solve import Solver
+from geomon.sources.stationxml import read_stations
 from geomon.stations import Station
+from geomon.stores.quakeml_reading import read_quakeml
 from geomon.times import from_ns, parse_time, to_ns
 from geomon.velocity import LayeredModel
 from tests.locating.builders import run_tiles
@@ -157,3 +162,33 @@ def test_most_events_of_another_catalogue_are_found_where_it_says(shared_data: P
         n_found += min(distances, default=99.0) <= 5.0
     assert n_reference >= 12
     assert n_found >= 0.85 * n_reference
+
+
+# A coal mine: twelve nodes between 533 and 639 m, five events within and above them.
+
+
+def test_mine_events_within_the_nodes_are_where_others_have_them(shared_data: Path) -> None:
+    folder = shared_data / "coal_node/opsdata_coal_node/coal_node"
+    stations = read_stations((folder / "stations/inv.xml").read_bytes())
+    region = Region(
+        west=-117.412, south=47.6765, east=-117.3985, north=47.6885, max_depth_km=1.0,
+        min_depth_km=-0.87,
+    )  # fmt: skip
+    network = Network.of(stations.at(parse_time("2019-01-20")), region)
+    model = LayeredModel("mine", (-3.0,), (4.2,), (2.4,))
+    locator = Locator(network, network.travel_times(model))
+    misses = []
+    for path in sorted(folder.glob("events/*/*/*/*.xml")):
+        [read], _ = read_quakeml(path.read_bytes(), name=path.name)
+        known = read.event.preferred_origin
+        picks = [replace(p, probability=0.95, uncertainty_s=0.005) for p in read.event.picks]
+        origin = locator.locate(picks)
+        assert isinstance(origin, Origin)
+        distance, _ = geodesic(
+            known.latitude, known.longitude, [origin.latitude], [origin.longitude]
+        )
+        if known.azimuthal_gap_deg < 180:
+            misses.append((float(distance[0]), abs(origin.depth_km - known.depth_km)))
+    assert len(misses) == 3
+    assert max(distance for distance, _ in misses) <= 0.1
+    assert max(depth for _, depth in misses) <= 0.2
