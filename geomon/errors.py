@@ -16,6 +16,7 @@
     │   ├── StoreConflict              retryable: another writer holds it, or it is locked
     │   ├── StoreUnavailable           retryable: a store behind a network does not answer
     │   └── StoreTimeout               a question took longer than it may
+    ├── ClusterUnavailable           retryable: the Dask cluster, or what the work needs of it
     └── PickerMismatch (ValueError)  a picker and its card, or a picker and the data, disagree
 
 Expected outcomes (no data, too few picks) are values, not errors. A message starts with the
@@ -45,6 +46,12 @@ class SourceUnavailable(SourceError):
 
 class RequestRejected(SourceError):
     """The source understood the request and refuses it."""
+
+
+class ClusterUnavailable(GeomonError):
+    """A Dask cluster does not answer, or none of its workers can do the work."""
+
+    retryable = True
 
 
 class DataError(GeomonError, ValueError):

@@ -33,7 +33,7 @@ type Mode = Literal["missing", "failed", "missing+failed", "stale", "all"]
 
 MODES: tuple[Mode, ...] = ("missing", "failed", "missing+failed", "stale", "all")
 DAYS_PER_UNIT = 7
-LEASE_S = 9.0
+LEASE_S = 6.0
 """A dead worker's unit is taken over after this; losing a lease alive costs work done twice."""
 
 _BYTES_PER_SAMPLE = 1.5

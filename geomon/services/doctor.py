@@ -43,6 +43,8 @@ def examine(config: Config) -> DoctorReport:
         _attempt("picker", lambda: _picker(config), "see `geomon model list`"),
         _attempt("source", lambda: _source(config), "check the source section and the network"),
     ]
+    if config.compute.dask_scheduler:
+        checks.append(_attempt("cluster", lambda: _cluster(config), "check the compute section"))
     wrong = [check for check in checks if not check.is_fine]
     return DoctorReport(
         n_failed=len(wrong),
@@ -107,6 +109,15 @@ def _picker(config: Config) -> str:
     from geomon.services.champion import load
 
     return load(config).card.label
+
+
+def _cluster(config: Config) -> str:
+    from geomon.services.fanout import connected
+
+    rule = config.compute
+    with connected(str(rule.dask_scheduler), rule.dask_picking) as client:
+        threads = client.nthreads()
+    return f"{rule.dask_scheduler}: {len(threads)} workers, {sum(threads.values())} threads"
 
 
 def _source(config: Config) -> str:

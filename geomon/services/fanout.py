@@ -1,10 +1,17 @@
 """Do many independent units of work at once, with Dask, on this machine or a cluster."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from geomon.config import Config
+from geomon.errors import ClusterUnavailable
 from geomon.services.reports import Progress
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_CONNECT_S = "20s"
 
 
 def fan_out[Key, Result](
@@ -39,6 +46,11 @@ def fan_out[Key, Result](
         Threads here; ``compute.workers`` by default.
     resource : str, optional
         What a worker of the cluster must offer, one of it a call.
+
+    Raises
+    ------
+    ClusterUnavailable
+        If the cluster does not answer, or lacks the resource.
     """
     progress(stage, 0, len(keys))
     if not keys:
@@ -46,6 +58,34 @@ def fan_out[Key, Result](
     if config.compute.dask_scheduler:
         return _on_cluster(work, config, keys, stage, progress, resource)
     return _on_threads(work, config, keys, stage, progress, workers or config.compute.workers)
+
+
+@contextmanager
+def connected(scheduler: str, resource: str | None = None) -> "Iterator[Client]":
+    """Connect to a Dask cluster.
+
+    Raises
+    ------
+    ClusterUnavailable
+        If it does not answer, or none of its workers offers `resource`: work that needs it would
+        wait for ever.
+    """
+    from distributed import Client
+
+    try:
+        client = Client(scheduler, set_as_default=False, timeout=_CONNECT_S)
+    except (OSError, TimeoutError) as error:
+        msg = f"compute.dask_scheduler = {scheduler!r} does not answer: {error}"
+        raise ClusterUnavailable(msg) from error
+    with client:
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        if resource and not any(resource in worker["resources"] for worker in workers):
+            msg = (
+                f"compute.dask_picking = {resource!r}: none of the {len(workers)} workers of "
+                f"{scheduler} offers it; start some with --resources {resource}=1"
+            )
+            raise ClusterUnavailable(msg)
+        yield client
 
 
 def _on_threads[Key, Result](
@@ -82,10 +122,10 @@ def _on_cluster[Key, Result](
     progress: Progress,
     resource: str | None,
 ) -> list[Result]:
-    from distributed import Client, as_completed
+    from distributed import as_completed
 
     needs = {resource: 1} if resource else None
-    with Client(config.compute.dask_scheduler, set_as_default=False) as client:
+    with connected(str(config.compute.dask_scheduler), resource) as client:
         futures = [client.submit(work, config, key, pure=False, resources=needs) for key in keys]
         for done, _ in enumerate(as_completed(futures, loop=client.loop), start=1):
             progress(stage, done, len(keys))

@@ -7,6 +7,7 @@ import pytest
 from distributed import LocalCluster
 
 from geomon.config import Config, load_config
+from geomon.errors import ClusterUnavailable
 from geomon.ids import SeedId
 from geomon.miniseed import encode
 from geomon.services.fanout import fan_out
@@ -86,3 +87,15 @@ def test_results_come_in_the_order_of_the_keys(folder: Path, cluster: LocalClust
     config = network(folder, "order", cluster.scheduler_address)
     found = fan_out(_doubled, config, list(range(50)), stage="count", progress=lambda *_: None)
     assert found == [2 * key for key in range(50)]
+
+
+def test_a_cluster_that_cannot_do_the_work_is_an_error_that_says_so(
+    folder: Path, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = network(folder, "gpu", cluster.scheduler_address)
+    with pytest.raises(ClusterUnavailable, match=r"none of the 2 workers .* --resources GPU=1"):
+        fan_out(_doubled, config, [1], stage="count", progress=lambda *_: None, resource="GPU")
+    monkeypatch.setattr("geomon.services.fanout._CONNECT_S", "0.5s")
+    nowhere = network(folder, "nowhere", "tcp://127.0.0.1:9")
+    with pytest.raises(ClusterUnavailable, match="does not answer"):
+        fan_out(_doubled, nowhere, [1], stage="count", progress=lambda *_: None)
