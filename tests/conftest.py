@@ -9,7 +9,9 @@ ROOT = Path(__file__).parent.parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the marks."""
+    """Name the marks; forget what the caller's shell overrides in configs."""
+    for name in [name for name in os.environ if name.startswith("GEOMON_") and "__" in name]:
+        del os.environ[name]
     config.addinivalue_line(
         "markers",
         "fault(*numbers, slow=False, figure=False): injects faults, numbered as in "
