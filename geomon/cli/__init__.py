@@ -29,8 +29,8 @@ for command in (
     demo, doctor, ingest, pick, locate, run, watch, coverage, quality, relocate, tune, up, serve,
 ):  # fmt: skip
     app.command()(command)
-for command in (review, merge, blasts, detection):
-    catalog_app.command()(command)
+for of_catalog in (review, merge, blasts, detection):
+    catalog_app.command()(of_catalog)
 app.add_typer(backfill_app, name="backfill")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(picks_app, name="picks")

@@ -37,9 +37,14 @@ MaxOption = Annotated[float | None, typer.Option("--max-magnitude", help="Larges
 AsOfOption = Annotated[
     str, typer.Option("--as-of", metavar="T", help="The catalogue as it was at this time.")
 ]
+CatalogOption = Annotated[
+    str, typer.Option("--catalog", help="Name of the catalogue, or all; the own one by default.")
+]
+TypeOption = Annotated[str, typer.Option("--event-type", metavar="T,…", help="QuakeML types.")]
 EventArgument = Annotated[str, typer.Argument(metavar="EVENT", help="Event id.")]
 _FILES = ("csv", "geojson", "quakeml", "parquet", "nonlinloc", "hypodd", "nordic")
 _FORMATS = ("table", *_FILES)
+_ORDERS = ("time", "-time", "magnitude", "-magnitude")
 
 
 @catalog_app.command()
@@ -49,7 +54,12 @@ def query(
     bbox: BoxOption = "",
     min_magnitude: MinOption = None,
     max_magnitude: MaxOption = None,
+    min_depth: Annotated[float | None, typer.Option(help="Shallowest, km.")] = None,
+    max_depth: Annotated[float | None, typer.Option(help="Deepest, km.")] = None,
+    event_type: TypeOption = "",
+    catalog: CatalogOption = "geomon",
     as_of: AsOfOption = "",
+    order_by: Annotated[str, typer.Option(help="time, -time, magnitude or -magnitude.")] = "time",
     limit: Annotated[int | None, typer.Option(help="At most so many events.")] = None,
     form: Annotated[str, typer.Option("--format", help=f"One of {', '.join(_FORMATS)}.")] = "table",
     output: OutputOption = None,
@@ -59,15 +69,22 @@ def query(
     """List events; an empty answer says on stderr how much of the span was watched."""
     from geomon.services.workspace import workspace
     from geomon.stores.exports import Format, export, to_table
+    from geomon.stores.queries import Order
 
     if form not in _FORMATS:
         msg = f"--format {form}: allowed are {', '.join(_FORMATS)}"
+        raise DataError(msg)
+    if order_by not in _ORDERS:
+        msg = f"--order-by {order_by}: allowed are {', '.join(_ORDERS)}"
         raise DataError(msg)
     network = load(config)
     space = workspace(network)
     found = space.catalog.events(
         start or None, end or None, box(bbox), min_magnitude=min_magnitude,
-        max_magnitude=max_magnitude, as_of=as_of or None, limit=limit,
+        max_magnitude=max_magnitude, min_depth_km=min_depth, max_depth_km=max_depth,
+        event_type=event_type.split(",") if event_type else None,
+        catalog=None if catalog == "all" else catalog, as_of=as_of or None,
+        order_by=cast("Order", order_by), limit=limit,
     )  # fmt: skip
     if as_json:
         print_json([summary._asdict() for summary in found.summaries])
@@ -126,11 +143,18 @@ def export(
     form: Annotated[str, typer.Option("--format", help=f"One of {', '.join(_FILES)}.")] = (
         "quakeml"
     ),
+    bbox: BoxOption = "",
+    min_magnitude: MinOption = None,
+    event_type: TypeOption = "",
+    catalog: CatalogOption = "geomon",
     as_of: AsOfOption = "",
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Write all events, or those of a span, to a file."""
-    query(start=start, end=end, as_of=as_of, form=form, output=output, config=config)
+    """Write all events, or those that meet some conditions, to a file."""
+    query(
+        start=start, end=end, bbox=bbox, min_magnitude=min_magnitude, event_type=event_type,
+        catalog=catalog, as_of=as_of, form=form, output=output, config=config,
+    )  # fmt: skip
 
 
 @catalog_app.command()
