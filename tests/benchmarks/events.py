@@ -49,7 +49,7 @@ def _recordings(quick: bool) -> list[Figure]:
             Figure(figure=f"events in recordings of {name}", value=None, unit="", conditions=why)
             for name in ("Hengill", "Italy 2016", "a geothermal field", "a coal mine", "Ridgecrest")
         ]
-    return [*events_real.figures(data), *events_hengill.figures(_SHARED, quick)]
+    return [*events_real.figures(data, quick), *events_hengill.figures(_SHARED, quick)]
 
 
 PARTS: dict[str, Callable[[bool], Sequence[Figure]]] = {
