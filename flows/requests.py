@@ -129,3 +129,30 @@ class BackfillRequest(SpanRequest):
     empty."""
     dry_run: bool = False
     """Only plan, and tell what it would take."""
+
+
+class RetrainRequest(NetworkRequest):
+    """A network whose picker is to get better, and what it learns from."""
+
+    days: Annotated[int, Field(ge=1, le=3650)] = 90
+    """How far back labels are taken from, days."""
+    end: UtcTime | None = None
+    """Up to when; now when empty."""
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 30
+    """Most epochs of training; it stops earlier when nothing gets better."""
+    steps_an_epoch: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """Batches of an epoch."""
+    seed: int = 1
+    """Of all randomness."""
+    from_scratch: bool = False
+    """Start from random weights, not from the champion's."""
+    benchmark: str = ""
+    """Folder of labelled windows for the fixed benchmark, besides its synthetic ones."""
+    n_synthetic: Annotated[int, Field(ge=10, le=10_000)] = 120
+    """Synthetic windows of the fixed benchmark."""
+
+    @property
+    def span(self) -> TimeSpan:
+        """Where labels are taken from."""
+        end = self.end or datetime.now(UTC)
+        return TimeSpan.between(end - timedelta(days=self.days), end)

@@ -1,9 +1,10 @@
 """The gate: a challenger becomes champion only when it is better, and nowhere worse.
 
-Better is decided once a retraining, on recent held-out windows that people reviewed whole, at as
-many picks a day as the champion makes. Each such test spends part of an error budget: over all
-challengers that a champion ever meets, the chance that one that is no better replaces it stays
-below the budget (alpha spending; Bonferroni's inequality). The spending is `alpha_of`.
+Better is decided once a retraining, by F1 on recent held-out windows that people reviewed whole, so
+that every other pick is false, at thresholds that give both as many picks a day. Each such test
+spends part of an error budget: over all challengers that a champion ever meets, the chance that one
+that is no better replaces it stays below the budget (alpha spending; Bonferroni's inequality). The
+spending is `alpha_of`.
 """
 
 import math
@@ -107,7 +108,7 @@ def alpha_of(trial: int, budget: float = BUDGET) -> float:
 
 
 def least_gain(
-    pair: Paired, alpha: float, name: Metric = "recall", *, seed: int = 0
+    pair: Paired, alpha: float, name: Metric = "f1", *, seed: int = 0
 ) -> tuple[float, float]:
     """Return by how much the challenger is better, and by how much at least, but for `alpha`.
 
@@ -248,9 +249,9 @@ def judge(evidence: Evidence, *, budget: float = BUDGET) -> Judgement:
     alpha = alpha_of(evidence.trial, budget)
     gain, low = least_gain(main, alpha)
     first = Row(
-        "exam: recall at 0.5 s",
-        main.champion.recall,
-        main.challenger.recall,
+        "exam: F1 at 0.5 s",
+        main.champion.f1,
+        main.challenger.f1,
         Interval(gain, low, float("inf")),
         f"above 0 but for {alpha:.2g}",
         low > 0,
@@ -258,7 +259,7 @@ def judge(evidence: Evidence, *, budget: float = BUDGET) -> Judgement:
     rows.insert(0, first)
     broken = [row.what for row in rows if row.holds is False]
     if not broken:
-        reason = f"recall {gain:+.3f} on {n_events} events, at least {low:+.3f}; nothing is worse"
+        reason = f"F1 {gain:+.3f} on {n_events} events, at least {low:+.3f}; nothing is worse"
         return Judgement("promoted", reason, alpha, tuple(rows))
     why = "not better beyond chance" if broken[0] == first.what else "worse"
     return Judgement("refused", f"{why}: {', '.join(broken)}", alpha, tuple(rows))
@@ -274,7 +275,7 @@ def _guards(evidence: Evidence) -> list[Row]:
     """Compare all that must not get worse."""
     rows: list[Row] = []
     if "0.5 s" in evidence.exam:
-        rows.append(_no_worse("exam: precision at 0.5 s", evidence.exam["0.5 s"], "precision"))
+        rows.append(_no_worse("exam: recall at 0.5 s", evidence.exam["0.5 s"], "recall"))
     if "0.1 s" in evidence.exam:
         rows.append(_no_worse("exam: recall at 0.1 s", evidence.exam["0.1 s"], "recall"))
     if "as run" in evidence.exam:
