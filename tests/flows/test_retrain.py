@@ -102,7 +102,7 @@ def test_poisoned_labels_are_refused_and_named(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     config = load_config(config_path)
     catalog = workspace(config).catalog
-    before = len(states(config))
+    before = states(config).count("challenger")
     # Someone confirms a P pick at every third S.
     run = catalog.begin_run("pick")
     manual = [one for one in catalog.picks(STRETCHES[1], mode="manual") if one.phase == "S"]
@@ -116,4 +116,4 @@ def test_poisoned_labels_are_refused_and_named(
     assert "two phases at one onset" in report.reason
     assert report.build is not None
     assert any("mallory" in line for line in report.build.suspects)
-    assert len(states(config)) == before
+    assert states(config).count("challenger") == before
