@@ -2,11 +2,12 @@
 
 import json
 import logging
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from geomon.picking.card import (
 from geomon.picking.importers import import_picker, recognise
 from geomon.times import TimeSpan, merged
 from geomon.training.antialias import smoothed
+from geomon.training.checkpoint import Checkpoint
 from geomon.training.evaluate import best_threshold, pick_windows, score_windows
 from geomon.training.progress import scalar_log
 from geomon.training.recordings import (
@@ -255,56 +257,30 @@ def fit(
     -----
     A run may be resumed with another number of steps.
     """
-    rng = np.random.default_rng(recipe.seed)
-    events = draw_events(rng, recipe.n_events)
-    noise = np.concatenate(
-        [draw_noise_pool(rng, recipe.n_noise), *(z[None] for z in material.noise)]
-    )
-    logger.info("pools drawn: %d events, %d noise windows", len(events.size), len(noise))
-    sampler = Sampler(
-        card, events, noise, material.recordings, real_share=recipe.real_share, seed=recipe.seed
-    )
-    keras = load_keras()
-    keras.utils.set_random_seed(recipe.seed)
-    out.mkdir(parents=True, exist_ok=True)
-    checkpoint, state = out / "checkpoint.keras", out / "checkpoint.json"
-    fresh = out / "checkpoint.fresh.keras"
-    key = {k: v for k, v in json.loads(json.dumps(asdict(recipe))).items() if k != "steps"}
-    done = json.loads(state.read_text()) if state.is_file() and checkpoint.is_file() else {}
-    first = 0
+    sampler = _sampler(recipe, card, material)
+    load_keras().utils.set_random_seed(recipe.seed)
+    key = json.loads(json.dumps(asdict(recipe)))
+    del key["steps"]  # a longer or shorter run goes on where this one ends
+    checkpoint = Checkpoint(out, key)
     constraint = smoothed(_STRIDE)  # made before a checkpoint that names it is read
-    if done == key:
-        model = keras.saving.load_model(checkpoint)
-        first = int(keras.ops.convert_to_numpy(model.optimizer.iterations)) // _STEPS_AN_EPOCH
-        logger.info("resumed after epoch %d", first)
-    else:
-        model = _network(recipe, constraint)
-        optimiser = keras.optimizers.Adam(
-            recipe.learning_rate, clipnorm=1.0, use_ema=True, ema_momentum=0.999
-        )
-        model.compile(optimizer=optimiser, loss="categorical_crossentropy")
-        checkpoint.unlink(missing_ok=True)
-        state.write_text(json.dumps(key))
-
+    model = checkpoint.load()
+    if model is None:
+        model = _compiled(recipe, constraint)
+        checkpoint.begin()
+    first = int(np.asarray(model.optimizer.iterations)) // _STEPS_AN_EPOCH
     log = nullcontext() if tensorboard is None else scalar_log(tensorboard)
     with ThreadPoolExecutor(1) as drawing, log as write:
-        # One batch is drawn while the network learns from the one before.
-        number = first * _STEPS_AN_EPOCH
-        following = drawing.submit(sampler.batch, number, recipe.batch_size)
+        batches = _drawn(drawing, sampler, first * _STEPS_AN_EPOCH, recipe.batch_size)
         for epoch in range(first, -(-recipe.steps // _STEPS_AN_EPOCH)):
             model.optimizer.learning_rate = _rate(recipe, epoch)
-            losses = []
-            for _ in range(_STEPS_AN_EPOCH):
-                batch = following.result()
-                number += 1
-                following = drawing.submit(sampler.batch, number, recipe.batch_size)
-                losses.append(float(np.asarray(model.train_on_batch(*batch))))
+            losses = [
+                float(np.asarray(model.train_on_batch(*batch)))
+                for batch in islice(batches, _STEPS_AN_EPOCH)
+            ]
             if not np.isfinite(losses).all():
                 msg = f"the loss of epoch {epoch + 1} is not finite: a window or a rate is wrong"
                 raise DataError(msg)
-            # Under another name first: a kill while writing must not spoil the last checkpoint.
-            model.save(fresh)
-            fresh.replace(checkpoint)
+            checkpoint.save(model)
             logger.info("epoch %d: loss %.4f", epoch + 1, np.mean(losses))
             if write is not None:
                 write(epoch + 1, loss=float(np.mean(losses)), learning_rate=_rate(recipe, epoch))
@@ -313,6 +289,41 @@ def fit(
     plain = _network(recipe)
     plain.set_weights(model.get_weights())
     return Picker(plain, card)
+
+
+def _sampler(recipe: TrainingRecipe, card: PickerCard, material: Material) -> Sampler:
+    """Draw the pools that windows are made of."""
+    rng = np.random.default_rng(recipe.seed)
+    events = draw_events(rng, recipe.n_events)
+    noise = np.concatenate(
+        [draw_noise_pool(rng, recipe.n_noise), *(z[None] for z in material.noise)]
+    )
+    logger.info("pools drawn: %d events, %d noise windows", len(events.size), len(noise))
+    return Sampler(
+        card, events, noise, material.recordings, real_share=recipe.real_share, seed=recipe.seed
+    )
+
+
+def _drawn(
+    drawing: Executor, sampler: Sampler, number: int, size: int
+) -> Iterator[tuple[NDArray[np.float32], ...]]:
+    """Yield batches from some number on, each drawn while the network learns from the last."""
+    following = drawing.submit(sampler.batch, number, size)
+    while True:
+        number += 1
+        batch = following.result()
+        following = drawing.submit(sampler.batch, number, size)
+        yield batch
+
+
+def _compiled(recipe: TrainingRecipe, constraint: Any) -> Any:  # noqa: ANN401 - of Keras
+    """Build the recipe's network, ready to learn."""
+    model = _network(recipe, constraint)
+    optimiser = load_keras().optimizers.Adam(
+        recipe.learning_rate, clipnorm=1.0, use_ema=True, ema_momentum=0.999
+    )
+    model.compile(optimizer=optimiser, loss="categorical_crossentropy")
+    return model
 
 
 def _network(recipe: TrainingRecipe, constraint: Any = None) -> Any:  # noqa: ANN401 - of Keras
