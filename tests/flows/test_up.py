@@ -111,6 +111,21 @@ def test_a_schedule_runs_the_monitor_flow_against_the_data_centre(running: Runni
     assert "picked" in logged
 
 
+def test_a_cron_schedule_gets_its_runs(running: Running) -> None:
+    with running.client() as client:
+        deployment = client.read_deployment_by_name("daily/network")
+        [seeded] = client.read_deployment_schedules(deployment.id)
+        assert isinstance(seeded.schedule, CronSchedule)
+        of_daily = FlowRunFilter.model_validate({"deployment_id": {"any_": [str(deployment.id)]}})
+
+        def planned() -> list[datetime]:
+            found = client.read_flow_runs(flow_run_filter=of_daily)
+            return [run.expected_start_time for run in found if run.auto_scheduled]
+
+        times = wait_for(planned, running, 120)
+    assert {(time.hour, time.minute) for time in times} == {(2, 0)}
+
+
 def test_the_page_and_the_event_service_answer(running: Running) -> None:
     assert httpx.get(f"{running.web}/").status_code == 200
     assert httpx.get(f"{running.web}/fdsnws/event/1/version").status_code == 200
@@ -132,12 +147,14 @@ def test_what_an_operator_changed_survives_the_next_deployment(running: Running)
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert (again.returncode, again.stdout) == (0, ""), again.stderr
+        automations = {found.name: found.enabled for found in client.read_automations()}
         [kept] = client.read_deployment_schedules(monitor)
         assert (kept.id, kept.active) == (seeded.id, False)
         [still] = client.read_deployment_schedules(ingest)
         assert (still.id, still.active, still.schedule.cron) == (added.id, True, "7 * * * *")
         queues = {queue.name: queue.priority for queue in client.read_work_queues()}
     assert queues["monitor"] < queues["backfill"]
+    assert len([name for name in automations if name.startswith("geomon: ")]) == 3
 
 
 def test_sigterm_stops_everything_that_was_started(running: Running) -> None:
