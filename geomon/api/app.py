@@ -8,6 +8,7 @@ from starlette.staticfiles import StaticFiles
 
 from geomon.api import fdsn_availability, fdsn_dataselect, fdsn_event, fdsn_station
 from geomon.api.access import Access, access_api
+from geomon.api.columns import columns_api
 from geomon.api.guard import Guard
 from geomon.api.live import Pulse, live_api
 from geomon.api.pages import json_api
@@ -58,6 +59,7 @@ def create_app(config: Config, *, host: str = "127.0.0.1") -> FastAPI:
     app.include_router(live_api(pulse))
     app.include_router(access_api(access))
     app.include_router(json_api(space, watch))
+    app.include_router(columns_api(space))
     app.include_router(station_api(space, watch))
     app.include_router(review_api(space))
     app.include_router(queue_api(space, watch))

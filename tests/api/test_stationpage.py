@@ -80,3 +80,16 @@ def test_percentages_never_hide_a_little_or_a_little_missing():
     assert percent([], span, hour).tolist() == [0, 0, 0, 0]
     part = TimeSpan(hour // 2, 2 * hour + hour // 2)
     assert percent([TimeSpan(0, 2 * hour)], part, hour).tolist() == [100, 100, 0]
+
+
+def test_events_come_in_columns_for_the_map(client, space):
+    found = client.get("/api/eventcolumns", params=TIMES).json()
+    events = space.catalog.events(order_by="-time")
+    assert found["n_events"] == len(events) == len(found["time_ms"])
+    assert found["columns"]["event_id"] == list(events.event_ids)
+    assert all(len(column) == len(events) for column in found["columns"].values())
+    first = events[0]
+    assert found["columns"]["longitude"][0] == round(first.preferred_origin.longitude, 5)
+    state = found["names"]["review_state"][found["columns"]["review_state"][0]]
+    assert state == first.review_state
+    assert client.get("/api/eventcolumns?start=2020-01-01&end=2020-01-02").json()["n_events"] == 0

@@ -6,7 +6,7 @@ import { clock, day, el, percent, plural } from "./format.js";
 import { prepare, timeTicks } from "./plots.js";
 import { css } from "./theme.js";
 
-const LEFT = 96;
+const LEFT = 118;
 const RIGHT = 16;
 const TOP = 74;
 const ROW = 20;
