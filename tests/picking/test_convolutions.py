@@ -83,18 +83,17 @@ def test_the_file_says_what_the_model_says() -> None:
         assert one.bias.tobytes() == other.bias.tobytes()
 
 
-def backends_agree(picker: Picker, folder: Path) -> None:
-    save_picker(picker, folder)
-    expected = load_picker(folder).predict(WAVEFORMS)
-    assert np.abs(np.asarray(picker.model(WAVEFORMS)) - expected).max() < 1e-5
-    other = load_picker(folder, backend="onnxruntime").predict(WAVEFORMS)
-    assert np.abs(other - expected).max() < 1e-5
-
-
-def test_onnxruntime_gives_the_same_curves(random_picker: Picker, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["random_picker", "phasenet", "default"])
+def test_onnxruntime_gives_the_same_curves(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     pytest.importorskip("onnxruntime")
-    backends_agree(random_picker, tmp_path / "random")
-    backends_agree(load_picker("default"), tmp_path / "default")
+    picker = load_picker(name) if name == "default" else request.getfixturevalue(name)
+    save_picker(picker, tmp_path)
+    expected = load_picker(tmp_path).predict(WAVEFORMS)
+    assert np.abs(np.asarray(picker.model(WAVEFORMS)) - expected).max() < 1e-5
+    other = load_picker(tmp_path, backend="onnxruntime").predict(WAVEFORMS)
+    assert np.abs(other - expected).max() < 1e-5
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "onnxruntime"])
@@ -105,11 +104,6 @@ def test_a_batch_is_its_members(backend: Backend) -> None:
     together = picker.predict(WAVEFORMS)
     for one, waveforms in zip(together, WAVEFORMS, strict=True):
         assert np.abs(one - picker.predict(waveforms[None])[0]).max() < 1e-5
-
-
-def test_onnxruntime_runs_phasenet(phasenet: Picker, tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime")
-    backends_agree(phasenet, tmp_path / "phasenet")
 
 
 def test_onnxruntime_refuses_other_networks(random_picker: Picker, tmp_path: Path) -> None:
