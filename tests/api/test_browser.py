@@ -127,7 +127,6 @@ def test_a_new_event_appears_by_itself(browser: "Browser", tmp_path):
         later = bare_event(90, 46.02, 7.52, 6.0, 2.0)
         assert later.preferred_origin.time == SPAN.start + timedelta(seconds=90)
         space.catalog.replace_events(SPAN, [*first, later], run)
-        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
         page.wait_for_function(
             "() => document.querySelector('#summary .big').textContent.startsWith('3')", polling=100
         )
