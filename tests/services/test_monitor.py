@@ -14,6 +14,7 @@ from tests.networks import simulated
 
 NOW = datetime(2024, 5, 2, 0, 6, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+QUICK = {"backend": "onnxruntime"}  # it starts at once
 
 
 def test_cycles_find_events_and_tell_each_once(tmp_path: Path, httpserver: HTTPServer) -> None:
@@ -26,11 +27,12 @@ def test_cycles_find_events_and_tell_each_once(tmp_path: Path, httpserver: HTTPS
     httpserver.expect_request("/alert", method="POST").respond_with_handler(receive)
     config = simulated(
         tmp_path,
+        picker=QUICK,
         schedule={"lookback_s": 240},
         alerts={"webhook_url": httpserver.url_for("/alert"), "min_stations": 6},
     )
     reports = [cycle(config, now=NOW + step * MINUTE) for step in range(3)]
-    assert not any(report.n_failed for report in reports)
+    assert not any(report.n_failed for report in reports), [r.problems for r in reports]
     assert reports[0].n_events_created > 0
     assert all(report.n_new_samples > 0 for report in reports)
     again = cycle(config, now=NOW + 2 * MINUTE)
@@ -42,13 +44,14 @@ def test_cycles_find_events_and_tell_each_once(tmp_path: Path, httpserver: HTTPS
 def test_an_alert_that_cannot_be_delivered_is_a_problem_not_a_failure(tmp_path: Path) -> None:
     config = simulated(
         tmp_path,
+        picker=QUICK,
         schedule={"lookback_s": 240},
         alerts={"webhook_url": "http://127.0.0.1:9/closed", "min_stations": 3},
     )
     report = cycle(config, now=NOW)
-    assert report.n_alerts > 0
-    assert report.n_failed == 0
-    assert any("not delivered" in problem for problem in report.problems)
+    assert report.n_failed == 0, report.problems
+    assert report.n_alerts > 0, report
+    assert any("not delivered" in problem for problem in report.problems), report.problems
 
 
 def test_after_an_outage_the_window_reaches_back(tmp_path: Path) -> None:
@@ -59,6 +62,7 @@ def test_after_an_outage_the_window_reaches_back(tmp_path: Path) -> None:
     [seed_id, *_] = workspace(config).stations().seed_ids()
     first = window(config, NOW)
     fetched = source.fetch([seed_id], first)
+    assert fetched.segments, fetched
     workspace(config).archive.write(fetched.segments, fetched.provenance)
     later = NOW + timedelta(hours=2)
     reached = window(config, later)
@@ -68,9 +72,30 @@ def test_after_an_outage_the_window_reaches_back(tmp_path: Path) -> None:
 
 
 def test_watch_stops_after_its_cycles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = simulated(tmp_path, schedule={"lookback_s": 60})
+    config = simulated(tmp_path, picker=QUICK, schedule={"lookback_s": 60})
     monkeypatch.setattr("geomon.services.monitor.datetime", _Fixed)
-    assert len(list(watch(config, cycles=1))) == 1
+    [report] = watch(config, cycles=1)
+    assert report.n_failed == 0, report.problems
+
+
+@pytest.mark.fault(60)
+def test_a_jumping_clock_delays_no_cycle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = simulated(tmp_path, schedule={"monitor_every_s": 60})
+    slept: list[float] = []
+    ticks = iter([0.0, 10.0, 10.0, 70.0, 70.0, 130.0])  # each cycle takes ten seconds
+
+    class Clock:
+        monotonic = staticmethod(lambda: next(ticks))
+        sleep = staticmethod(slept.append)
+
+        @staticmethod
+        def time() -> float:
+            raise AssertionError("the clock of the system says nothing about what is due")
+
+    monkeypatch.setattr("geomon.services.monitor.time", Clock)
+    monkeypatch.setattr("geomon.services.monitor.cycle", lambda _: None)
+    assert len(list(watch(config, cycles=3))) == 3
+    assert slept == [50.0, 50.0]
 
 
 class _Fixed(datetime):
