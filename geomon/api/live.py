@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import zip_longest
 from typing import Annotated
 
 import anyio
@@ -66,7 +67,7 @@ def live_api(pulse: "Pulse") -> APIRouter:
             if found is None:
                 yield ServerSentEvent(event="reset", data={}, id=f"{told_ns:x}")
                 continue
-            for change, after in zip(found, [*found[1:], None], strict=True):
+            for change, after in zip_longest(found, found[1:]):
                 is_last = after is None or after.stamp_ns != change.stamp_ns
                 stamp = f"{change.stamp_ns:x}" if is_last else None
                 yield ServerSentEvent(event="event", data=_news(change), id=stamp)

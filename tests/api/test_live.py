@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,8 +14,10 @@ import httpx
 import pytest
 
 from geomon.api.app import create_app
+from geomon.events import Pick
+from geomon.ids import SeedId
 from geomon.services.workspace import Workspace, workspace
-from geomon.times import TimeSpan
+from geomon.times import NS_PER_S, TimeSpan
 from tests.api.conftest import serving
 from tests.api.network import SPAN, bare_event, make_config
 
@@ -105,6 +108,22 @@ def test_changes_are_told_as_they_happen(live):
         listed[1]["id"]: "updated",
         listed[2]["id"]: "withdrawn",  # rejected, by another process
     }
+
+
+def test_a_change_of_no_event_breaks_no_stream(live):
+    space, client = live
+    with listening(client) as messages:
+        next(messages)
+        run = space.catalog.begin_run("pick")
+        pick = Pick(SPAN.start, SeedId.parse("XX.GM01..HHZ"), "P", 0.9, 0.05, picker="truth")
+        space.catalog.replace_picks(pick.seed_id.stream_id, SPAN, [pick], run)
+        time.sleep(1.5)
+        event = bare_event(500, 63.0, -20.0, 5.0, 1.0)
+        space.catalog.replace_events(
+            TimeSpan(SPAN.start_ns + 490 * NS_PER_S, SPAN.end_ns), [event],
+            space.catalog.begin_run("locate"),
+        )  # fmt: skip
+        assert next(messages).news["what"] == "created"
 
 
 def test_one_who_missed_too_much_starts_anew(live, monkeypatch):
