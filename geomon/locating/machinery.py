@@ -18,7 +18,7 @@ type Floats = NDArray[np.float64]
 
 _PERIODS_S = (2.0, 600.0)
 _TOLERANCE_S = 0.15  # of one interval
-_LEAST_REPEATS = 8  # in a row, one in between missed at most
+_LEAST_REPEATS = 8  # in a row, two in between missed at most
 _LAGS = 3  # other picks may come between two of a machine
 _MOST_CHANCE = 0.2  # of a pick just there by chance: more and nothing can be told
 
@@ -111,7 +111,7 @@ def _chained(times: Floats, period_s: float) -> list[int]:
     length = np.ones(times.size, dtype=np.int64)
     before = np.full(times.size, -1)
     for k in range(times.size):
-        for n_periods in (1, 2):  # one may be missed
+        for n_periods in (1, 2, 3):  # two may be missed
             wanted = times[k] - n_periods * period_s
             low, high = np.searchsorted(
                 times[:k], (wanted - n_periods * _TOLERANCE_S, wanted + n_periods * _TOLERANCE_S)

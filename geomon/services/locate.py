@@ -17,7 +17,13 @@ from geomon.ids import SeedId
 from geomon.locating.solve import Solver
 from geomon.locating.tiles import RawTile
 from geomon.services.magnitude import measure
-from geomon.services.pick import PIECE_NS, affected_pieces, known_pieces, picker_version
+from geomon.services.pick import (
+    PIECE_NS,
+    affected_pieces,
+    known_pieces,
+    picker_label,
+    picker_version,
+)
 from geomon.services.reports import Progress, Report, distinct, no_progress
 from geomon.services.workspace import workspace
 from geomon.stations import Station, Stations
@@ -174,7 +180,7 @@ class _Locating:
         self._raw: dict[TimeSpan, RawTile] = {}
         self._version = locate_version(config, self.inventory.version)
         self._run = self.space.catalog.begin_run(
-            "locate", config_hash=self._version, picker=config.picker.name
+            "locate", config_hash=self._version, picker=picker_label(config)
         )
 
     def try_tile(self, tile: TimeSpan, tally: _Tally) -> None:

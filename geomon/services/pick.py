@@ -116,6 +116,17 @@ def picker_version(config: Config) -> str:
     return _version(config, read_card(chosen_folder(config)))
 
 
+def picker_label(config: Config) -> str:
+    """Return the label of the picker that is to pick now: what its picks are signed with.
+
+    Raises
+    ------
+    PickerMismatch
+        If the picker has no valid card.
+    """
+    return read_card(chosen_folder(config)).label
+
+
 def _version(config: Config, card: PickerCard) -> str:
     return f"{card.weights_sha256[:16]}-{config.version('picker')}-{PIECE}"
 

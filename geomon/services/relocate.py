@@ -27,6 +27,7 @@ from geomon.locating.relocate import (
 )
 from geomon.processing.condition import highpass, lowpass
 from geomon.services.locate import locate_version, solver_of
+from geomon.services.pick import picker_label
 from geomon.services.reports import Progress, Report, distinct, no_progress
 from geomon.services.workspace import Workspace, workspace
 from geomon.stores.relocating import add_origins
@@ -170,7 +171,9 @@ def relocate_events(
         if found.cluster[k] >= 0
     ]
     run = space.catalog.begin_run(
-        "relocate", config_hash=locate_version(config, stations.version), picker=config.picker.name
+        "relocate",
+        config_hash=locate_version(config, stations.version),
+        picker=picker_label(config),
     )
     change = add_origins(
         space.catalog.database, origins, run, preferred=preferred, why="relocated with neighbours"

@@ -11,6 +11,7 @@ import logging
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -134,6 +135,7 @@ class DataCentre:
             transport=None if _has_proxy(parts) else DeadlineTransport(self.rules.max_connections),
             event_hooks={"response": [_note_redirect]},
         )
+        self._closing = weakref.finalize(self, self._client.close)
         self._connections = threading.BoundedSemaphore(self.rules.max_connections)
         self._lock = threading.Lock()
         self._next_request = 0.0
@@ -144,8 +146,8 @@ class DataCentre:
         self._is_alarmed = False
 
     def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
+        """Close all connections; they are closed too when nothing refers to the data centre."""
+        self._closing()
 
     def post(
         self,

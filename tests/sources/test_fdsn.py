@@ -1,5 +1,6 @@
 """FDSN web services, against a real dataselect server on loopback."""
 
+import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -36,6 +37,16 @@ def test_what_was_recorded_comes_back_bit_for_bit(source):
     for segment in fetched.segments:
         assert segment.start_ns == START_NS
         np.testing.assert_array_equal(segment.samples, RECORDINGS[segment.seed_id].samples)
+
+
+def test_connections_end_with_the_source(dataselect, network):
+    """Sockets left open would warn, and warnings are errors here."""
+    source = FdsnSource(quick(dataselect), network)
+    assert source.fetch([PB02], SPAN).outcome == "data"
+    clients = [centre._client for centre in source.centres]
+    del source
+    gc.collect()
+    assert all(client.is_closed for client in clients)
 
 
 AWKWARD = (
