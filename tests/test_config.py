@@ -179,3 +179,10 @@ def test_shipped_configs_are_good_and_every_key_is_documented() -> None:
 def test_an_unknown_config_names_the_shipped_ones() -> None:
     with pytest.raises(ConfigError, match=r"nowhere: no such config file; shipped are demo"):
         find_config("nowhere")
+
+
+def test_a_mistyped_key_is_told_before_a_missing_one(tmp_path):
+    path = tmp_path / "network.yaml"
+    path.write_text("network: {name: x}\narchive: {ulr: a}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"in archive, 'ulr' is not a key; did you mean 'url'\?"):
+        load_config(path)

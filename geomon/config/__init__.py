@@ -374,7 +374,8 @@ def _unknown_key(key: str, allowed: Any) -> str:  # noqa: ANN401 - any container
 
 
 def _one_line(error: ValidationError) -> str:
-    first = error.errors()[0]
+    # A key that is not known explains one that is missing, and not the other way round.
+    first = min(error.errors(), key=lambda one: one["type"] == "missing")
     kinds = {"fdsn", "files", "opendata", "seedlink", "simulated"}
     where = ".".join(str(part) for part in first["loc"] if part not in kinds)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
