@@ -4,7 +4,6 @@ import io
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import batched
 from pathlib import Path
 from typing import Any
@@ -15,25 +14,18 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.orm import Session, registry
 
 from geomon.events import Event, Pick
-from geomon.ids import StreamId
 from geomon.stores import schema
 from geomon.stores.catalog import Catalog
-from geomon.stores.database import Run
-from geomon.stores.event_rows import cell_of
 from geomon.stores.exports import to_csv
 from geomon.stores.quakeml import write_quakeml
 from geomon.stores.queries import EventQuery
 from geomon.times import NS_PER_S, TimeSpan, parse_time
 from tests.benchmarks import catalog_services
+from tests.benchmarks.catalog_filling import WHOLE, filled, kept
 from tests.benchmarks.report import Figure, at_least, at_most, main, versions
 from tests.stores import postgres
 from tests.stores.events import STREAMS, many_events
 
-_FLAT = (
-    "CREATE TABLE flat (id BIGINT, t BIGINT, lat DOUBLE PRECISION, lon DOUBLE PRECISION, "
-    "mag DOUBLE PRECISION)"
-)
-YEARS = TimeSpan.parse("2016-01-01", "2026-01-01")
 HOUR = TimeSpan.parse("2026-07-04T17:00:00", "2026-07-04T18:01:00")
 SHAPES = {
     "box, a year, M >= 1": EventQuery(
@@ -50,27 +42,20 @@ SHAPES = {
 }  # fmt: skip
 
 
-_CACHE = Path.home() / ".cache" / "geomon-benchmarks"
-"""Where the catalogue of the full run is kept: filling it takes many minutes."""
-
-
 def measure(quick: bool) -> Sequence[Figure]:
     """Measure the catalogue: writing, asking, exporting, serving."""
-    n_events, n_picks = (20_000, 5) if quick else (1_000_000, 20)
+    n_events, n_picks = (20_000, 5) if quick else WHOLE
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         figures = [
             *_writing(folder, n_events=300 if quick else 2000),
             _upserting(folder, n_picks=30_000 if quick else 100_000),
         ]
-        file = (
-            folder / "filled.sqlite" if quick else _CACHE / f"catalog-{n_events}-{n_picks}.sqlite"
-        )
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with _filled(f"sqlite:///{file}", n_events, n_picks) as catalog:
+        url = f"sqlite:///{folder}/filled.sqlite" if quick else kept(n_events, n_picks)
+        with filled(url, n_events, n_picks) as catalog:
             figures += _asking(catalog, n_events)
             figures.append(_tabulating(catalog))
-        figures += catalog_services.events(folder, f"sqlite:///{file}", n_events)
+        figures += catalog_services.events(folder, url, n_events)
         figures += _on_postgresql(n_events)
         figures += catalog_services.dataselect(folder)
         figures.append(_exporting(n_events=50 if quick else 500))
@@ -87,7 +72,7 @@ def _on_postgresql(n_events: int) -> Iterator[Figure]:
         return
     with (
         postgres.server(programs) as server,
-        _filled(server.url, n_events, n_picks=0) as catalog,
+        filled(server.url, n_events, n_picks=0) as catalog,
     ):
         yield from _asking(catalog, n_events)
 
@@ -185,87 +170,6 @@ def _upserting(folder: Path, n_picks: int) -> Figure:
         figure="picks written", value=rate, unit="picks/s", goal=goal, holds=holds,
         conditions=f"{n_picks} picks, one transaction a stream-day; {_versions()}",
     )  # fmt: skip
-
-
-@contextmanager
-def _filled(url: str, n_events: int, n_picks: int) -> Iterator[Catalog]:
-    """Open a catalogue with a decade of events, and a flat table of them beside it.
-
-    An empty one is filled first, by plain inserts.
-    """
-    catalog = Catalog.open(url)
-    if catalog.count(EventQuery()) < n_events:
-        _fill(catalog, n_events, n_picks)
-    yield catalog
-    catalog.close()
-
-
-def _fill(catalog: Catalog, n_events: int, n_picks: int) -> None:
-    rng = np.random.default_rng(7)
-    centres = rng.uniform((32, -124), (42, -114), (40, 2))
-    centre = rng.integers(0, 40, n_events)
-    place = centres[centre] + rng.normal(0, 0.3, (n_events, 2))
-    times = np.sort(rng.integers(YEARS.start_ns // 1000, YEARS.end_ns // 1000, n_events)) * 1000
-    sizes = np.round(rng.exponential(0.43, n_events) + 0.2, 2)
-
-    def work(write: Any) -> None:
-        run = write.run_key()
-        stream, picker = write.stream(StreamId("CI", "AAA", "", "HH")), write.picker("p")
-        now = write.stamp_ns()
-        flat = text("INSERT INTO flat VALUES (:id, :t, :lat, :lon, :mag)")
-        write.connection.execute(text(_FLAT))
-        for batch in batched(range(n_events), 20_000):
-            rows = [(i + 1, int(times[i]), *map(float, place[i]), float(sizes[i])) for i in batch]
-            for table, values in _rows(rows, run, now, stream, picker, n_picks):
-                write.insert(table, values)
-            names = ("id", "t", "lat", "lon", "mag")
-            write.connection.execute(flat, [dict(zip(names, r, strict=True)) for r in rows])
-        for column in ("t", "lat", "lon", "mag"):
-            write.connection.execute(text(f"CREATE INDEX flat_{column} ON flat ({column})"))
-
-        write.connection.execute(text("ANALYZE"))
-
-    catalog.database.write(Run.begin("benchmark"), work)
-
-
-def _rows(
-    rows: Sequence[tuple[Any, ...]], run: int, now: int, stream: int, picker: int, n_picks: int
-) -> Iterator[tuple[Any, list[dict[str, Any]]]]:
-    yield (
-        schema.event,
-        [
-            {"id": i, "event_id": f"gm{i}", "catalog": "geomon", "owner_ns": t, "run": run}
-            for i, t, _, _, _ in rows
-        ],
-    )
-    yield schema.origin, [
-        {"id": i, "event": i, "time_ns": t, "latitude": lat, "longitude": lon, "depth_km": 7.5,
-         "n_stations": 8, "n_phases": 14, "quality": "B", "method": "m", "velocity_model": "v",
-         "ellipse_major_km": 1.0, "ellipse_minor_km": 0.5, "rms_s": 0.1, "run": run}
-        for i, t, lat, lon, _ in rows
-    ]  # fmt: skip
-    yield (
-        schema.magnitude,
-        [
-            {"id": i, "event": i, "value": mag, "type": "ML", "n_stations": 5, "run": run}
-            for i, _, _, _, mag in rows
-        ],
-    )
-    yield schema.event_revision, [
-        {"id": i, "event": i, "revision": 1, "valid_from": now, "origin": i, "magnitude": i,
-         "catalog": "geomon", "latitude": lat, "longitude": lon, "depth_km": 7.5,
-         "magnitude_type": "ML", "time_ns": t, "cell": cell_of(lat, lon),
-         "magnitude_value": mag, "content": str(i),
-         "event_type": "earthquake", "review_state": "automatic", "is_withdrawn": False,
-         "reasons": "[]", "reason": "", "actor": "", "run": run}
-        for i, t, lat, lon, mag in rows
-    ]  # fmt: skip
-    yield schema.pick, [
-        {"id": i * n_picks + k, "stream": stream, "component": "Z", "phase": "P",
-         "time_ns": t + k * 10**9, "probability": 0.9, "polarity": "positive", "picker": picker,
-         "mode": "automatic", "valid_from": now, "run": run}
-        for i, t, _, _, _ in rows for k in range(n_picks)
-    ]  # fmt: skip
 
 
 def _asking(catalog: Catalog, n_events: int) -> Iterator[Figure]:
