@@ -71,6 +71,22 @@ def test_an_address_brings_back_the_view(visit: Visit, space: Workspace):
     assert n_shown(page) == len(space.catalog.events())
 
 
+def test_colours_are_chosen_in_the_legend_and_kept_in_the_address(visit: Visit):
+    page = visit.open("#colour=age")
+    ticks, mark = page.locator("#legend .ticks"), page.locator(".row .mag i").first
+    assert page.get_attribute("[data-colour=age]", "aria-pressed") == "true"
+    assert ticks.inner_text().split("\n")[0] == "newest"
+    newest = mark.evaluate("mark => mark.style.background")
+    page.focus("[data-colour=depth]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-colour=depth][aria-pressed=true]:focus")
+    assert ticks.inner_text().split("\n")[0] == "0"
+    assert mark.evaluate("mark => mark.style.background") != newest
+    assert "colour" not in page.url
+    page.click("[data-colour=age]")
+    page.wait_for_function("location.hash.includes('colour=age')")
+
+
 def test_no_data_is_told_from_no_events(visit: Visit):
     page = visit.open("#from=2020-01-01T00:00:00&to=2020-01-02T00:00:00")
     assert "No data" in page.inner_text("#list")

@@ -9,7 +9,7 @@ export class EventList {
     Object.assign(this, { box, inner, onSelect, onHover });
     this.events = [];
     this.selected = null;
-    this.colour = () => "gray";
+    this.scale = null;
     this.rows = new Map();
     box.addEventListener("scroll", () => this.draw(), { passive: true });
     addEventListener("scroll", () => this.draw(), { passive: true });
@@ -21,9 +21,9 @@ export class EventList {
     });
   }
 
-  show(events, colour, empty) {
+  show(events, scale, empty) {
     this.events = events;
-    this.colour = colour;
+    this.scale = scale;
     this.index = new Map(events.map((event, i) => [event.id, i]));
     this.rows.clear();
     this.inner.replaceChildren();
@@ -83,7 +83,7 @@ export class EventList {
 
   row(event, i) {
     const mark = el("i");
-    mark.style.background = this.colour(event.depth);
+    mark.style.background = this.scale.of(event);
     const row = el(
       "div",
       {
@@ -100,36 +100,4 @@ export class EventList {
     row.style.top = `${i * ROW}px`;
     return row;
   }
-}
-
-// What the numbers of a view say in a few words.
-export function summarise(events, total, when) {
-  const box = document.createDocumentFragment();
-  const largest = events.reduce((best, event) => ((event.mag ?? -9) > (best?.mag ?? -9) ? event : best), null);
-  const outside = total - events.length;
-  box.append(
-    el("div", { class: "big" }, count(events.length), el("small", {}, `${events.length === 1 ? "event" : "events"} ${when}${outside ? `, ${count(outside)} outside this map` : ""}`)),
-  );
-  if (largest && largest.mag !== null) {
-    const depths = events.map((event) => event.depth).filter((depth) => depth !== null).sort((a, b) => a - b);
-    const middle = depths.length > 1 ? ` Median depth ${fixed(depths[Math.floor(depths.length / 2)], 1)} km.` : "";
-    box.append(el("p", {}, "Largest ", el("b", {}, `M ${magnitude(largest.mag)}`), ` at ${clock(largest.time)} on ${day(largest.time)}.${middle}`));
-    box.append(sizes(events));
-  }
-  return box;
-}
-
-// How many there are of each size: whole magnitudes, the largest first.
-function sizes(events) {
-  const found = new Map();
-  for (const { mag } of events) {
-    const step = mag === null ? null : Math.floor(mag);
-    found.set(step, (found.get(step) ?? 0) + 1);
-  }
-  const steps = [...found.keys()].filter((step) => step !== null).sort((a, b) => b - a);
-  const chips = steps.slice(0, 5).map((step) => el("span", { class: "chip" }, el("b", {}, count(found.get(step))), ` M ${fixed(step, 0)}–${fixed(step + 1, 0)}`));
-  if (found.has(null)) chips.push(el("span", { class: "chip" }, el("b", {}, count(found.get(null))), " unsized"));
-  const seen = events.filter((event) => event.review !== "automatic").length;
-  chips.push(el("span", { class: "chip" }, seen ? el("b", {}, count(seen)) : "none", " reviewed"));
-  return el("div", { class: "chips" }, chips);
 }

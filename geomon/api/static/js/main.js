@@ -5,20 +5,22 @@ import { getCoverage, getEvents, getStations, getStatus } from "./api.js";
 import { CoverageView } from "./coverage.js";
 import { DetailPanel } from "./detail.js";
 import { Editor } from "./editor.js";
-import { clock, day, duration, el, fixed, magnitude, moment, parseTime, percent, plural } from "./format.js";
-import { EventList, summarise } from "./list.js";
+import { el, fixed, magnitude, moment, parseTime, percent } from "./format.js";
+import { legend } from "./legend.js";
+import { EventList } from "./list.js";
 import { listen } from "./live.js";
 import { EventMap } from "./map.js";
+import { freshness, nothing, overview } from "./overview.js";
 import { QueueView } from "./queue.js";
 import { StationPanel } from "./station.js";
 import { DepthPlot, TimePlot } from "./plots.js";
 import { PRESETS, onChange, state, update } from "./state.js";
-import { baseMagnitude, deepest, depthScale, radius, whenThemeChanges } from "./theme.js";
+import { baseMagnitude, colouring, deepest, whenThemeChanges } from "./theme.js";
 
 const $ = (id) => document.getElementById(id);
 const REFRESH_MS = 30_000;
 const MIN_SPAN_MS = 600_000;
-const data = { status: null, limits: null, events: [], stations: [], coverage: null, deepest: 20, inView: [], byId: new Map() };
+const data = { status: null, limits: null, events: [], stations: [], coverage: null, scale: null, deepest: 20, inView: [], byId: new Map() };
 let map;
 let list;
 let timePlot;
@@ -76,13 +78,19 @@ function show() {
   const shown = data.events.filter(bigEnough);
   data.deepest = deepest(shown);
   data.smallest = baseMagnitude(shown);
-  data.colour = depthScale(data.deepest);
+  data.scale = colouring(state.colour, data.deepest, data.limits);
   data.shown = shown;
-  map.setEvents(shown, data.deepest, data.smallest);
+  map.setEvents(shown, data.scale, data.smallest);
   map.setStations(data.stations);
   showBar();
   showLegend();
   showView();
+}
+
+function showLegend() {
+  const held = $("legend").contains(document.activeElement);
+  $("legend").replaceChildren(...legend(data, (colour) => update({ colour })));
+  if (held) $("legend").querySelector("[aria-pressed=true]").focus();
 }
 
 // Everything that follows the map's view.
@@ -90,54 +98,19 @@ function showView() {
   if (!data.limits) return;
   data.inView = map.inView(data.shown);
   showList();
-  $("summary").replaceChildren(summarise(data.inView, data.shown.length, when()), watchLine());
-  timePlot.show({ events: data.inView, span: data.limits, deepest: data.deepest, smallest: data.smallest, coverage: data.coverage });
+  $("summary").replaceChildren(overview(data, { onEvent: selectEvent, onStation: selectStation }));
+  timePlot.show({ events: data.inView, span: data.limits, scale: data.scale, smallest: data.smallest, coverage: data.coverage });
   showSection();
 }
 
 function showList() {
   const ordered = state.sort === "time" ? data.inView : [...data.inView].sort((a, b) => (b.mag ?? -9) - (a.mag ?? -9) || b.time - a.time);
-  list.show(ordered, data.colour, nothing());
+  list.show(ordered, data.scale, nothing(data, state.minMagnitude, fitEvents));
   list.select(state.event, false);
 }
 
 function showSection() {
-  depthPlot.show({ events: data.inView, stations: data.stations, deepest: data.deepest, smallest: data.smallest, bounds: map.bounds(), axis: state.axis });
-}
-
-// "No events" and "no data" are different answers; coverage tells which one it is.
-function nothing() {
-  const { coverage } = data;
-  if (data.shown.length) return el("div", { class: "empty" }, el("b", {}, "No events in this part of the map"), `${plural(data.shown.length, "event")} outside it in this time. `, el("button", { type: "button", class: "quiet", onclick: fitEvents }, "Show them"));
-  if (data.events.length) return el("div", { class: "empty" }, el("b", {}, "No events this large"), `${plural(data.events.length, "event")} in this time are smaller than M ${magnitude(state.minMagnitude)} or have no magnitude.`);
-  if (!coverage || coverage.watched === 0) {
-    const why = coverage && coverage.archived > 0 ? "Data are archived for this time but have not been processed yet." : "No station data are archived for this time, so nothing can be said about earthquakes.";
-    return el("div", { class: "empty" }, el("b", {}, "No data"), why);
-  }
-  return el("div", { class: "empty" }, el("b", {}, "No events"), `The network watched ${percent(coverage.watched)} of this time and found none.`);
-}
-
-// The span in words: "in the last 24 h", or "in 60 min to 00:30" where data end earlier.
-function when() {
-  const [from, to] = data.limits;
-  const now = Date.parse(data.status.now);
-  if (now - to < 60_000) return `in the last ${duration(to - from)}`;
-  return `in ${duration(to - from)} to ${day(to)} ${clock(to).slice(0, 5)}`;
-}
-
-// Whether the answer can be trusted: how much was watched, and which stations are in trouble.
-function watchLine() {
-  const { coverage, stations } = data;
-  const troubled = stations.filter((s) => s.health !== "good").sort((a, b) => a.coverage - b.coverage);
-  const silent = troubled.filter((s) => s.health === "silent").length;
-  const level = !coverage || coverage.watched === 0 ? "" : coverage.watched > 0.95 && !silent ? "good" : "partial";
-  const parts = [];
-  if (!coverage || coverage.watched === 0) parts.push(coverage?.archived > 0 ? "Archived, not processed yet" : "Not watched: no data");
-  else parts.push(`Watched ${percent(coverage.watched)} of ${duration(data.limits[1] - data.limits[0])}`);
-  if (stations.length) parts.push(`${stations.length - silent} of ${plural(stations.length, "station")} with data`);
-  const link = (s) => el("button", { type: "button", class: "quiet", onclick: () => update({ event: null, station: s.id }) }, `${s.station} ${s.health === "silent" ? "silent" : percent(s.coverage)}`);
-  const named = troubled.length && troubled.length < stations.length ? el("p", { class: "troubled" }, "Gaps: ", troubled.slice(0, 6).flatMap((s, i) => (i ? [", ", link(s)] : [link(s)])), troubled.length > 6 ? ` and ${troubled.length - 6} more` : "") : null;
-  return el("div", {}, el("div", { class: "watch" }, el("span", { class: `dot ${level}` }), parts.join(" · ")), named);
+  depthPlot.show({ events: data.inView, stations: data.stations, scale: data.scale, deepest: data.deepest, smallest: data.smallest, bounds: map.bounds(), axis: state.axis });
 }
 
 function showBar() {
@@ -149,37 +122,14 @@ function showBar() {
   if (document.activeElement !== $("to")) $("to").value = moment(to).slice(0, 16);
   if (document.activeElement !== $("min-magnitude")) $("min-magnitude").value = state.minMagnitude ?? "";
   $("zoom-out").hidden = !Array.isArray(state.span);
-  const now = Date.parse(data.status.now);
-  const last = data.status.last_data ? Date.parse(data.status.last_data) : null;
-  $("clock").textContent = last === null ? "no data archived" : now - last < 86400e3 ? `last data ${clock(last)} UTC, ${duration(Math.max(now - last, 0))} ago` : `data until ${moment(last)} UTC`;
-  $("clock").title = `${$("clock").textContent}; ${$("clock").dataset.hint ?? "universal time"}`;
+  $("clock").textContent = freshness(data.status);
   for (const [box, key] of [["sorting", "sort"], ["section-axis", "axis"]]) {
     for (const button of $(box).children) button.setAttribute("aria-pressed", button.dataset[key] === state[key]);
   }
 }
 
-function showLegend() {
-  const sizes = [0, 1, 2, 3].map((step) => {
-    const circle = el("i");
-    circle.style.width = circle.style.height = `${2 * radius(data.smallest + step, data.smallest)}px`;
-    return el("span", {}, circle, `${step ? "" : "M "}${data.smallest + step}`);
-  });
-  const station = (colour, text) => {
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    svg.setAttribute("viewBox", "0 0 10 10");
-    const path = document.createElementNS(svg.namespaceURI, "path");
-    path.setAttribute("d", "M5 1 9.5 9H.5Z");
-    path.style.fill = `var(--${colour})`;
-    svg.append(path);
-    return el("span", {}, svg, text);
-  };
-  const ticks = [0, 0.5, 1].map((x) => el("span", {}, x === 0 ? "0 km" : `${x === 1 ? "≥ " : ""}${Number((data.deepest * x).toFixed(1))}`));
-  $("legend").replaceChildren(
-    el("div", {}, el("div", { class: "ramp" }), el("div", { class: "ticks" }, ticks)),
-    el("div", { class: "sizes" }, sizes),
-    el("div", { class: "health" }, station("good", "data"), station("partial", "gaps"), station("silent", "silent")),
-  );
-}
+const selectEvent = (id) => update({ event: id, station: null, day: null });
+const selectStation = (id, day = null) => update({ view: "map", event: null, station: id, day });
 
 function light(id, e) {
   map.light(id);
@@ -369,7 +319,7 @@ async function follow(changed, fromAddress) {
     if (state.map) map.show(state.map);
     else map.fit(home());
   }
-  if (changed.has("span") || changed.has("minMagnitude")) show();
+  if (["span", "minMagnitude", "colour"].some((key) => changed.has(key))) show();
   else showBar();
   if (changed.has("sort")) showList();
   if (changed.has("axis")) showSection();
@@ -387,17 +337,16 @@ async function refresh() {
 }
 
 async function start() {
-  const select = (id) => update({ event: id, station: null, day: null });
   if (!(await load())) {
     setTimeout(() => location.reload(), REFRESH_MS);
     return;
   }
-  list = new EventList($("list"), $("list-inner"), { onSelect: select, onHover: light });
-  timePlot = new TimePlot($("time-plot"), { onSelect: select, onHover: light, onZoom: (limits) => update({ span: limits }) });
-  depthPlot = new DepthPlot($("depth-plot"), { onSelect: select, onHover: light });
+  list = new EventList($("list"), $("list-inner"), { onSelect: selectEvent, onHover: light });
+  timePlot = new TimePlot($("time-plot"), { onSelect: selectEvent, onHover: light, onZoom: (limits) => update({ span: limits }) });
+  depthPlot = new DepthPlot($("depth-plot"), { onSelect: selectEvent, onHover: light });
   detail = new DetailPanel($("detail"), { onClose: () => update({ event: null }), onStep: step, onEdit: edit, onChanged: reload, nearby });
-  stationPanel = new StationPanel($("station"), { onClose: () => update({ station: null, day: null }), onDay: (day) => update({ day }), onSelect: select, context: () => ({ limits: data.limits, events: data.events }) });
-  views.coverage = new CoverageView($("sheet"), { onStation: (id, day) => update({ view: "map", event: null, station: id, day: day ?? null }) });
+  stationPanel = new StationPanel($("station"), { onClose: () => update({ station: null, day: null }), onDay: (day) => update({ day }), onSelect: selectEvent, context: () => ({ limits: data.limits, events: data.events }) });
+  views.coverage = new CoverageView($("sheet"), { onStation: selectStation });
   views.review = new QueueView($("sheet"), { onOpen: (id) => update({ view: "map", event: id, station: null }), onChanged: reload });
   map = new EventMap("map", {
     view: state.map,
@@ -406,10 +355,10 @@ async function start() {
       if (self.moved) update({ map: self.view() });
       showView();
     },
-    onSelect: select,
+    onSelect: selectEvent,
     onHover: light,
     onStation: lightStation,
-    onStationSelect: (id) => update({ event: null, station: id, day: null }),
+    onStationSelect: selectStation,
   });
   map.map.on("movestart", (e) => {
     if (e.originalEvent) map.moved = true;

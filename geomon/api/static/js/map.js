@@ -1,7 +1,7 @@
 // The map: land, events, stations. Everything is drawn from the server's own files.
 
 import * as maplibregl from "../vendor/maplibre-gl/maplibre-gl.mjs";
-import { depthExpression, css, radiusExpression } from "./theme.js";
+import { css, radiusExpression } from "./theme.js";
 
 const VENDOR = new URL("../vendor/", import.meta.url).href;
 const FONT = ["sans-serif"]; // without a glyph server MapLibre draws text with local fonts
@@ -97,7 +97,7 @@ export class EventMap {
     this.map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "top-right");
     this.map.addControl(new maplibregl.ScaleControl({ maxWidth: 110 }), "bottom-right");
     this.map.addControl(new maplibregl.AttributionControl({ compact: false, customAttribution: "Natural Earth" }), "bottom-right");
-    this.shown = { events: [], deepest: 20, smallest: 0, stations: [], region: null, selected: null };
+    this.shown = { events: [], scale: null, smallest: 0, stations: [], region: null, selected: null };
     this.hovered = null;
     this.ready = new Promise((resolve) => this.map.once("load", resolve)).then(() => this.dress());
   }
@@ -137,7 +137,7 @@ export class EventMap {
     this.colour();
     this.listen();
     this.dressed = true;
-    this.setEvents(this.shown.events, this.shown.deepest, this.shown.smallest);
+    this.setEvents(this.shown.events, this.shown.scale, this.shown.smallest);
     this.setStations(this.shown.stations);
     this.setRegion(this.shown.region);
     this.select(this.shown.selected);
@@ -154,7 +154,7 @@ export class EventMap {
     paint("coast", "line-color", css("coast"));
     paint("borders", "line-color", css("border"));
     paint("graticule", "line-color", css("grid"));
-    paint("graticule-labels", "text-color", css("faint"));
+    paint("graticule-labels", "text-color", css("muted"));
     paint("region", "line-color", css("faint"));
     const health = ["match", ["get", "health"], "good", css("good"), "partial", css("partial"), css("silent")];
     paint("stations", "icon-color", health);
@@ -166,11 +166,10 @@ export class EventMap {
     paint("proposal", "line-color", css("accent"));
     paint("proposal-place", "circle-color", css("accent"));
     paint("proposal-place", "circle-stroke-color", css("land"));
-    this.colourDepth();
   }
 
-  colourDepth() {
-    const colours = depthExpression(this.shown.deepest);
+  colourEvents() {
+    const colours = this.shown.scale.expression;
     this.map.setPaintProperty("events", "circle-color", colours);
     this.map.setPaintProperty("ellipses", "fill-color", colours);
     this.map.setPaintProperty("ellipse-lines", "line-color", colours);
@@ -251,16 +250,16 @@ export class EventMap {
     this.map.getSource("graticule").setData(collection(features));
   }
 
-  setEvents(events, deepest, smallest) {
-    Object.assign(this.shown, { events, deepest, smallest });
-    if (!this.dressed) return;
-    this.colourDepth();
+  setEvents(events, scale, smallest) {
+    Object.assign(this.shown, { events, scale, smallest });
+    if (!this.dressed || !scale) return;
+    this.colourEvents();
     this.map.setPaintProperty("events", "circle-radius", radiusExpression(smallest));
     this.map.setPaintProperty("selected", "circle-radius", ["+", 4.5, radiusExpression(smallest)]);
     this.map.getSource("events").setData(collection(events.map((event) => ({
       type: "Feature",
       geometry: { type: "Point", coordinates: [event.longitude, event.latitude] },
-      properties: { id: event.id, mag: event.mag, depth: event.depth },
+      properties: { id: event.id, mag: event.mag, place: scale.place(event) },
     }))));
     this.ellipses();
     this.select(this.shown.selected);
@@ -273,7 +272,7 @@ export class EventMap {
     this.map.getSource("ellipses").setData(collection(drawn.map((event) => ({
       type: "Feature",
       geometry: { type: "Polygon", coordinates: [ellipseRing(event)] },
-      properties: { depth: event.depth },
+      properties: { place: this.shown.scale.place(event) },
     }))));
   }
 

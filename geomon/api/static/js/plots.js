@@ -1,7 +1,7 @@
 // Two plots beside the map, on canvas: magnitude in time, and a section through depth.
 
 import { clock, day } from "./format.js";
-import { css, depthScale, radius } from "./theme.js";
+import { css, radius } from "./theme.js";
 
 const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 432000, 864000, 2592000, 7776000, 31536000];
 
@@ -126,14 +126,13 @@ class EventPlot {
   }
 
   circles(pen) {
-    const colour = depthScale(this.deepest);
     pen.globalAlpha = 0.82;
-    if (this.points.length > MANY) this.manyCircles(pen, colour);
+    if (this.points.length > MANY) this.manyCircles(pen);
     else {
       pen.lineWidth = 0.7;
       pen.strokeStyle = css("panel");
       for (const point of [...this.points].sort((a, b) => b.r - a.r)) {
-        pen.fillStyle = colour(point.event.depth);
+        pen.fillStyle = this.scale.of(point.event);
         pen.beginPath();
         pen.arc(point.x, point.y, point.r, 0, 2 * Math.PI);
         pen.fill();
@@ -143,14 +142,14 @@ class EventPlot {
     pen.globalAlpha = 1;
   }
 
-  manyCircles(pen, colour) {
-    const shades = Array.from({ length: SHADES + 1 }, () => []);
+  manyCircles(pen) {
+    const shades = Array.from({ length: SHADES + 2 }, () => []); // the last one for an unknown depth
     for (const point of this.points) {
-      const depth = point.event.depth ?? 0;
-      shades[Math.round(Math.min(Math.max(depth / this.deepest, 0), 1) * SHADES)].push(point);
+      const place = this.scale.place(point.event);
+      shades[place === null ? SHADES + 1 : Math.round(place * SHADES)].push(point);
     }
     shades.forEach((points, i) => {
-      pen.fillStyle = colour((i / SHADES) * this.deepest);
+      pen.fillStyle = this.scale.colour(i > SHADES ? null : i / SHADES);
       pen.beginPath();
       for (const { x, y, r } of points) {
         if (r < 3.5) pen.rect(x - r * 0.8, y - r * 0.8, r * 1.6, r * 1.6);
@@ -208,8 +207,8 @@ export class TimePlot extends EventPlot {
     });
   }
 
-  show({ events, span, deepest, smallest, coverage }) {
-    Object.assign(this, { events, span, deepest, smallest, coverage });
+  show({ events, span, scale, smallest, coverage }) {
+    Object.assign(this, { events, span, scale, smallest, coverage });
     this.draw();
   }
 
@@ -320,8 +319,8 @@ export class DepthPlot extends EventPlot {
     this.stations = [];
   }
 
-  show({ events, stations, deepest, smallest, bounds, axis }) {
-    Object.assign(this, { events, stations, deepest, smallest, bounds, axis });
+  show({ events, stations, scale, deepest, smallest, bounds, axis }) {
+    Object.assign(this, { events, stations, scale, deepest, smallest, bounds, axis });
     this.draw();
   }
 

@@ -280,7 +280,7 @@ export class RecordSection {
       pen.stroke();
     }
     if (trace.pieces.length) return;
-    pen.fillStyle = css("faint");
+    pen.fillStyle = css("muted");
     pen.fillText("no data", LEFT + 6, middle);
   }
 

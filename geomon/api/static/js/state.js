@@ -8,6 +8,7 @@ export const state = {
   span: "24h", // a preset, or [from, to] in ms
   minMagnitude: null,
   sort: "time",
+  colour: "depth", // or "age"
   axis: "longitude",
   event: null,
   station: null, // NET.STA
@@ -32,7 +33,7 @@ export function update(changes, fromAddress = false) {
 
 function fromHash() {
   const values = new URLSearchParams(location.hash.slice(1));
-  const found = { span: "24h", minMagnitude: null, sort: "time", axis: "longitude", event: null, station: null, day: null, component: "Z", map: null };
+  const found = { span: "24h", minMagnitude: null, sort: "time", colour: "depth", axis: "longitude", event: null, station: null, day: null, component: "Z", map: null };
   const last = location.pathname.split("/").pop();
   found.view = VIEWS.includes(last) ? last : "map";
   if (values.get("span") in PRESETS) found.span = values.get("span");
@@ -41,6 +42,7 @@ function fromHash() {
   const magnitude = parseFloat(values.get("m"));
   if (Number.isFinite(magnitude)) found.minMagnitude = magnitude;
   if (values.get("sort") === "magnitude") found.sort = "magnitude";
+  if (values.get("colour") === "age") found.colour = "age";
   if (values.get("section") === "latitude") found.axis = "latitude";
   if (/^[A-Z0-9]$/.test(values.get("component") ?? "")) found.component = values.get("component");
   found.event = values.get("event") || null;
@@ -57,6 +59,7 @@ function writeHash() {
   else if (state.span !== "24h") parts.push(`span=${state.span}`);
   if (state.minMagnitude !== null) parts.push(`m=${state.minMagnitude}`);
   if (state.sort !== "time") parts.push(`sort=${state.sort}`);
+  if (state.colour !== "depth") parts.push(`colour=${state.colour}`);
   if (state.axis !== "longitude") parts.push(`section=${state.axis}`);
   if (state.component !== "Z") parts.push(`component=${state.component}`);
   if (state.map) parts.push(`map=${state.map[0].toFixed(2)}/${state.map[1].toFixed(4)}/${state.map[2].toFixed(4)}`);

@@ -4,25 +4,26 @@ export function css(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-export const depthStops = () => [0, 1, 2, 3, 4].map((i) => css(`depth-${i}`));
-
 const parse = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+const within = (x) => Math.min(Math.max(x, 0), 1);
 
-// A function from depth in km to a colour, over [0, deepest].
-export function depthScale(deepest) {
-  const stops = depthStops().map(parse);
-  return (depth) => {
-    if (depth === null) return css("faint");
-    const x = Math.min(Math.max(depth / deepest, 0), 1) * (stops.length - 1);
-    const i = Math.min(Math.floor(x), stops.length - 2);
-    const mixed = stops[i].map((low, k) => Math.round(low + (stops[i + 1][k] - low) * (x - i)));
-    return `rgb(${mixed.join(" ")})`;
+// How events are coloured, by depth or by age: where on the ramp each one lies, from 0 to 1, and
+// the colour there. An event without a depth has no place on it.
+export function colouring(kind, deepest, [from, to]) {
+  const stops = [0, 1, 2, 3, 4].map((i) => css(`${kind}-${i}`));
+  const mixed = stops.map(parse);
+  const unknown = css("faint");
+  const colour = (x) => {
+    if (x === null) return unknown;
+    const i = Math.min(Math.floor(x * 4), 3);
+    return `rgb(${mixed[i].map((low, k) => Math.round(low + (mixed[i + 1][k] - low) * (x * 4 - i))).join(" ")})`;
   };
-}
-
-export function depthExpression(deepest) {
-  const stops = depthStops().flatMap((colour, i) => [(deepest * i) / 4, colour]);
-  return ["interpolate", ["linear"], ["coalesce", ["get", "depth"], 0], ...stops];
+  const place = kind === "age" ? (event) => within((to - event.time) / (to - from)) : (event) => (event.depth === null ? null : within(event.depth / deepest));
+  return {
+    kind, place, colour,
+    of: (event) => colour(place(event)),
+    expression: ["case", ["==", ["get", "place"], null], unknown, ["interpolate", ["linear"], ["to-number", ["get", "place"]], ...stops.flatMap((stop, i) => [i / 4, stop])]],
+  };
 }
 
 // Radius in pixels of the circle of an event, `base` being the magnitude that gets a small one;
