@@ -8,13 +8,14 @@ repeating events: Schaff and Richards 2014, https://doi.org/10.1093/gji/ggu057).
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from geomon.config import MagnitudeSettings
 from geomon.events import Arrival, Event, Magnitude, Phase, StationMagnitude
 from geomon.ids import SeedId
+from geomon.locating.duration import DURATION_TYPE
 from geomon.locating.magnitude import MAGNITUDE_TYPE, NoMagnitude
 from geomon.locating.network import geodesic
 
@@ -91,6 +92,19 @@ def relative_magnitude(
     return Magnitude(
         value, RELATIVE_TYPE, math.hypot(error, _LEAST_ERROR), each.size, tuple(stations)
     )
+
+
+def needs_relative(event: Event) -> bool:
+    """Tell whether an event has no magnitude from a sensor with a response."""
+    magnitude = event.preferred_magnitude
+    return magnitude is None or magnitude.magnitude_type in (DURATION_TYPE, RELATIVE_TYPE)
+
+
+def sized(event: Event, relative: Magnitude) -> Event:
+    """Return an event with a relative magnitude before any other it has."""
+    others = [event.preferred_magnitude, *event.other_magnitudes]
+    kept = tuple(one for one in others if one is not None and one.magnitude_type != RELATIVE_TYPE)
+    return replace(event, preferred_magnitude=relative, other_magnitudes=kept)
 
 
 def _amplitudes(event: Event) -> Mapping[_Slot, tuple[float, Arrival]]:

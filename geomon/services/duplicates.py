@@ -13,7 +13,7 @@ from geomon.services.locate import solver_of
 from geomon.services.magnitude import measure
 from geomon.services.workspace import workspace
 from geomon.stores.queries import OWN
-from geomon.stores.tidying import Tidying
+from geomon.stores.tidying import RUN_KIND, Tidying
 from geomon.times import NS_PER_S, TimeSpan, to_ns
 
 _NEAR_NS = 180 * NS_PER_S  # picks beyond an event that still bear on its amplitudes
@@ -49,7 +49,8 @@ def tidy(
 
     Who reviewed an event is not contradicted: it takes over automatic ones as it is, two reviewed
     ones are only reported, and none is split. Otherwise an own event takes over an imported one,
-    the better supported the other, and the earlier of equals. A second run changes nothing.
+    the better supported the other, and the earlier of equals. A second run changes nothing. What
+    was decided holds when the events are located again (see `geomon.locating.standing`).
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ class _Tidying:
             msg = f"{config.network.name}: no station is known at {span.start}: nothing to solve"
             raise StationMetadataError(msg)
         self.solver: Solver = solver_of(config, stations, span.start_ns)
-        self.run = self.catalog.begin_run("tidy")
+        self.run = self.catalog.begin_run(RUN_KIND)
         self.store = Tidying(self.catalog.database)
 
     def split(self, events: Sequence[Event]) -> list[Tidied]:

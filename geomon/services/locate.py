@@ -15,6 +15,7 @@ from geomon.errors import GeomonError
 from geomon.events import Event, Pick
 from geomon.ids import SeedId
 from geomon.locating.solve import Solver
+from geomon.locating.standing import Standing, keep_decisions
 from geomon.locating.tiles import RawTile
 from geomon.services.magnitude import measure
 from geomon.services.pick import (
@@ -28,6 +29,7 @@ from geomon.services.reports import Progress, Report, distinct, no_progress
 from geomon.services.workspace import workspace
 from geomon.stations import Station, Stations
 from geomon.stores.ledger import Entry
+from geomon.stores.tidying import Tidying
 from geomon.times import TimeSpan, day_span, to_ns
 from geomon.velocity.corrections import CorrectionHistory, StationDelay
 
@@ -177,6 +179,7 @@ class _Locating:
         self._picks = sorted(self.space.catalog.picks(reach))
         self._pick_times = [to_ns(pick.time) for pick in self._picks]
         self._prints = self._data_prints(reach)
+        self._standing = Tidying(self.space.catalog.database).standing(reach)
         self._raw: dict[TimeSpan, RawTile] = {}
         self._version = locate_version(config, self.inventory.version)
         self._run = self.space.catalog.begin_run(
@@ -201,7 +204,8 @@ class _Locating:
         solver = self._solver(tile)
         dependency = self.grid.dependency_span(tile)
         picks = self._picks_in(dependency)
-        input_hash = self._input_hash(dependency, picks)
+        standing = [one for one in self._standing if dependency.contains(one.owner_ns)]
+        input_hash = self._input_hash(dependency, picks, standing)
         ledger = self.space.coverage
         if ledger.is_current(
             "locate", "network", tile, version=self._version, input_hash=input_hash
@@ -211,8 +215,9 @@ class _Locating:
         this = self._raw_tile(tile)
         around = self._picks_in(self.grid.input_span(tile))
         solved = solver.settle(self._raw_tile(before), this, self._raw_tile(after), around)
+        found = zip(solved.origins, solved.probabilities, strict=True)
         events = []
-        for origin, likely in zip(solved.origins, solved.probabilities, strict=True):
+        for origin, likely in keep_decisions(list(found), standing, around, tile, solver):
             measured = measure(self.config, solver, origin, self._streams, around)
             events.append(
                 Event(
@@ -293,11 +298,15 @@ class _Locating:
     def _has_data(self, tile: TimeSpan) -> bool:
         return any(span.overlaps(tile) for span, _ in self._prints)
 
-    def _input_hash(self, span: TimeSpan, picks: Sequence[Pick]) -> str:
+    def _input_hash(
+        self, span: TimeSpan, picks: Sequence[Pick], standing: Sequence[Standing]
+    ) -> str:
         digest = hashlib.sha256()
         for pick in picks:
             digest.update(pick.pick_id.encode())
         for piece, text in self._prints:
             if piece.overlaps(span):
                 digest.update(text.encode())
+        for one in standing:
+            digest.update("".join((one.event_id, *one.decisions)).encode())
         return digest.hexdigest()[:32]

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, or_, select, update
 
 from geomon.events import Event
 from geomon.ids import StreamId
+from geomon.locating.relative import RELATIVE_TYPE, needs_relative, sized
 from geomon.stores import schema
 from geomon.stores.database import Write, stream_ids
 from geomon.stores.event_rows import (
@@ -21,8 +22,9 @@ from geomon.stores.event_rows import (
     new_event_ids,
     revise,
 )
+from geomon.stores.magnitude_rows import load_magnitudes
 from geomon.stores.matching import Solution, is_mostly_of, match, sharing
-from geomon.stores.pick_rows import BATCH, stream_of
+from geomon.stores.pick_rows import BATCH, PickReader, stream_of
 from geomon.stores.queries import OWN
 from geomon.stores.reviewing import find_held
 from geomon.times import TimeSpan, to_ns
@@ -60,7 +62,7 @@ def replace_events(write: Write, span: TimeSpan, events: Sequence[Event]) -> Eve
     ]
     stands = [held[k] for k in pairs.values() if held[k].review_state != "automatic"]
     updated = [
-        (_of_kind(new[n], held[k]), held[k])
+        (_as_decided(write.connection, new[n], held[k]), held[k])
         for n, k in sorted(pairs.items())
         if held[k].review_state == "automatic"
     ]
@@ -191,13 +193,21 @@ def _solutions(connection: Connection, span: TimeSpan, held: Sequence[Held]) -> 
     return solutions
 
 
-def _of_kind(new: tuple[str, Event], held: Held) -> tuple[str, Event]:
-    """Return a new solution with the kind that an event was found to be, such as a blast."""
+def _as_decided(connection: Connection, new: tuple[str, Event], held: Held) -> tuple[str, Event]:
+    """Return a new solution with what steps over the whole catalogue decided about an event.
+
+    That is its kind, such as a blast, and a magnitude relative to its neighbours' where the
+    solution brings none from a sensor with a response.
+    """
+    event = new[1]
     kind = str(held.values["event_type"])
-    if kind == new[1].event_type:
-        return new
-    event = replace(new[1], event_type=kind, reasons=tuple(json.loads(held.values["reasons"])))
-    return content_of(event), event
+    if kind != event.event_type:
+        event = replace(event, event_type=kind, reasons=tuple(json.loads(held.values["reasons"])))
+    if held.values["magnitude_type"] == RELATIVE_TYPE and needs_relative(event):
+        key = int(held.values["magnitude"])
+        relative = load_magnitudes(connection, PickReader(connection), [key])[key]
+        event = sized(event, relative)
+    return new if event is new[1] else (content_of(event), event)
 
 
 def _owner_ns(span: TimeSpan, event: Event) -> int:

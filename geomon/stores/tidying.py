@@ -5,11 +5,13 @@ each event it touches gets a revision that says why; an event that ends leads to
 over. What people decided is left alone.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import update
+from sqlalchemy import Connection, select, update
 
-from geomon.events import Event
+from geomon.events import Event, Pick
+from geomon.locating.standing import Standing
 from geomon.stores import schema
 from geomon.stores.database import Database, Run, Write
 from geomon.stores.event_rows import (
@@ -18,12 +20,16 @@ from geomon.stores.event_rows import (
     content_of,
     end_revisions,
     insert_revisions,
+    load_events,
     new_event_ids,
     revise,
 )
 from geomon.stores.queries import OWN
 from geomon.stores.reviewing import find_held
-from geomon.times import to_ns
+from geomon.times import TimeSpan, to_ns
+
+RUN_KIND = "tidy"
+"""Of the runs that join and part: what they decided holds when events are located again."""
 
 
 class Tidying:
@@ -132,6 +138,56 @@ class Tidying:
             return tuple(done)
 
         return self._database.write(run, work)
+
+    def standing(self, span: TimeSpan) -> tuple[Standing, ...]:
+        """Return the events of a span that were joined or parted, as they are now.
+
+        Parameters
+        ----------
+        span : TimeSpan
+            Origin times, before or after the decision.
+        """
+        with self._database.read() as connection:
+            return _standing(connection, span)
+
+
+def _standing(connection: Connection, span: TimeSpan) -> tuple[Standing, ...]:
+    event, revision, run = schema.event, schema.event_revision, schema.run
+    rows = connection.execute(
+        select(revision.c.event, event.c.merged_into, run.c.run_id)
+        .join(event, event.c.id == revision.c.event)
+        .join(run, run.c.id == revision.c.run)
+        .where(
+            run.c.kind == RUN_KIND, revision.c.catalog == OWN,
+            revision.c.time_ns >= span.start_ns, revision.c.time_ns < span.end_ns,
+        )
+        .order_by(revision.c.id)
+    ).all()  # fmt: skip
+    decisions: dict[int, list[str]] = defaultdict(list)
+    gone: dict[int, set[int]] = defaultdict(set)
+    for key, into, run_id in rows:
+        decisions[key if into is None else into].append(run_id)
+        if into is not None:
+            gone[into].add(key)
+    wanted = sorted({*decisions, *(key for keys in gone.values() for key in keys)})
+    held = {one.event_key: one for one in find_held(connection, event.c.id.in_(wanted))}
+    events = dict(
+        zip(held, load_events(connection, [one.revision_key for one in held.values()]), strict=True)
+    )
+    found = []
+    for key in sorted(decisions):
+        if held[key].is_withdrawn:
+            continue
+        is_judged = held[key].review_state != "automatic"
+        taken: set[Pick] = {pick for other in gone[key] for pick in events[other].picks}
+        found.append(
+            Standing(
+                held[key].event_id, held[key].owner_ns, tuple(sorted(events[key].picks)),
+                tuple(sorted(taken)), events[key].probability or 0.0, is_judged,
+                tuple(dict.fromkeys(decisions[key])),
+            )
+        )  # fmt: skip
+    return tuple(found)
 
 
 def _unchanged(write: Write, event: Event) -> Held | None:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geomon.events import Origin, Pick
+from geomon.events import Origin, Phase, Pick
 from geomon.ids import SeedId, StationId
+from geomon.locating.locate import Locator
 from geomon.locating.network import Frame, Network
 from geomon.locating.solve import Solver
 from geomon.locating.travel_times import TravelTimes
@@ -67,6 +68,29 @@ def make_pick(
         uncertainty_s=sigma,
         picker="test",
     )
+
+
+def picks_of(
+    locator: Locator, second: float, x_km: float, y_km: float, stations: Sequence[int],
+    seed: int = 0,
+) -> list[Pick]:  # fmt: skip
+    """P and S of an earthquake 8 km deep, read to a few hundredths of a second."""
+    rng = np.random.default_rng([seed, round(second)])
+    network, made = locator.network, []
+    for k in stations:
+        away = float(np.hypot(network.x_km[k] - x_km, network.y_km[k] - y_km))
+        readings: tuple[tuple[Phase, float], ...] = (("P", 0.03), ("S", 0.06))
+        for phase, sigma in readings:
+            time_s = float(locator.travel_times.times(phase, away, 8.0, network.elevation_m[k]))
+            at_ns = START_NS + round((second + time_s + rng.normal(0, sigma)) * NS_PER_S)
+            made.append(make_pick(network.stations[k].station_id, phase, at_ns, 0.8, sigma))
+    return made
+
+
+def located(locator: Locator, picks: Sequence[Pick]) -> Origin:
+    origin = locator.locate(picks)
+    assert isinstance(origin, Origin)
+    return origin
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """One earthquake with two origins, and one origin for two earthquakes."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,12 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomon.config import Association
-from geomon.events import Arrival, Origin, Phase, Pick
+from geomon.events import Arrival
 from geomon.locating.duplicates import joined, parted, why_same
 from geomon.locating.locate import Locator
 from geomon.locating.network import Network
-from geomon.times import NS_PER_S
-from tests.locating.builders import CRUST, START_NS, build_stations, make_pick
+from tests.locating.builders import CRUST, build_stations, located, picks_of
 
 SETTINGS = Association()
 
@@ -24,29 +22,6 @@ SETTINGS = Association()
 def locator() -> Locator:
     network = Network.of(build_stations(np.random.default_rng(4), n=16, half_km=40.0))
     return Locator(network, network.travel_times(CRUST))
-
-
-def picks_of(
-    locator: Locator, second: float, x_km: float, y_km: float, stations: Sequence[int],
-    seed: int = 0,
-) -> list[Pick]:  # fmt: skip
-    """P and S of an earthquake 8 km deep, read to a few hundredths of a second."""
-    rng = np.random.default_rng([seed, round(second)])
-    network, made = locator.network, []
-    for k in stations:
-        away = float(np.hypot(network.x_km[k] - x_km, network.y_km[k] - y_km))
-        readings: tuple[tuple[Phase, float], ...] = (("P", 0.03), ("S", 0.06))
-        for phase, sigma in readings:
-            time_s = float(locator.travel_times.times(phase, away, 8.0, network.elevation_m[k]))
-            at_ns = START_NS + round((second + time_s + rng.normal(0, sigma)) * NS_PER_S)
-            made.append(make_pick(network.stations[k].station_id, phase, at_ns, 0.8, sigma))
-    return made
-
-
-def located(locator: Locator, picks: Sequence[Pick]) -> Origin:
-    origin = locator.locate(picks)
-    assert isinstance(origin, Origin)
-    return origin
 
 
 def test_halves_of_one_earthquake_are_joined(locator: Locator) -> None:

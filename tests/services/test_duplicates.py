@@ -9,14 +9,14 @@ from typer.testing import CliRunner
 
 from geomon.cli import app
 from geomon.config import Config
-from geomon.events import Event, Origin
+from geomon.events import Event, Origin, Pick
 from geomon.services.duplicates import tidy
-from geomon.services.locate import solver_of
+from geomon.services.locate import locate, solver_of
 from geomon.services.run import RunReports
 from geomon.services.workspace import workspace
 from geomon.stores.amending import Amendments
 from geomon.stores.exports import export
-from geomon.stores.tidying import Tidying
+from geomon.stores.tidying import RUN_KIND, Tidying
 from tests.networks import simulated_file
 from tests.services.conftest import SPAN
 
@@ -41,8 +41,11 @@ def best(config: Config) -> Event:
     return max(events, key=lambda event: len(event.arrivals))
 
 
-def halved(config: Config) -> tuple[Event, str]:
-    """Hold the best event as two, each from every other station; return it and the other's id."""
+def halved(config: Config, *, decided: bool = False) -> tuple[Event, str]:
+    """Hold the best event as two, each from every other station; return it and the other's id.
+
+    As if by an accident, or by a decision that holds.
+    """
     event = best(config)
     space = workspace(config)
     stations = tuple(sorted(space.stations().at(SPAN.start_ns).values()))
@@ -56,7 +59,7 @@ def halved(config: Config) -> tuple[Event, str]:
     store = Tidying(space.catalog.database)
     other = store.part(
         event, halves[0], replace(halves[1], event_id=""), reason="test",
-        run=space.catalog.begin_run("test"),
+        run=space.catalog.begin_run(RUN_KIND if decided else "test"),
     )  # fmt: skip
     return event, other
 
@@ -83,6 +86,31 @@ def test_halves_are_merged_once_and_the_trail_says_why(config: Config) -> None:
     assert tidy(config, SPAN) == ()
 
 
+def test_decisions_hold_when_events_are_located_again(config: Config) -> None:
+    catalog = workspace(config).catalog
+
+    def held() -> dict[str, tuple[Pick, ...]]:
+        events = catalog.events(SPAN.start_ns, SPAN.end_ns)
+        return {one.event_id: one.picks for one in events}
+
+    event, other = halved(config, decided=True)
+    two = held()
+    report = locate(config, SPAN)
+    assert report.n_solved > 0
+    assert held() == two
+    assert locate(config, SPAN).n_solved == 0
+    [joined] = tidy(config, SPAN)
+    one = held()
+    assert {event.event_id, other} - one.keys() == set(joined.others)
+    history = Amendments(catalog.database).history(joined.event_id)
+    report = locate(config, SPAN)
+    assert report.n_solved > 0
+    assert report.n_created == report.n_updated == report.n_withdrawn == 0
+    assert held() == one
+    assert Amendments(catalog.database).history(joined.event_id) == history
+    assert locate(config, SPAN).n_solved == 0
+
+
 def test_a_reviewed_event_takes_over_as_it_is(config: Config) -> None:
     catalog = workspace(config).catalog
     _, other = halved(config)
@@ -93,6 +121,9 @@ def test_a_reviewed_event_takes_over_as_it_is(config: Config) -> None:
     assert kept is not None
     assert kept.preferred_origin == judged.preferred_origin
     assert kept.review_state == "confirmed"
+    n_events = len(catalog.events(SPAN.start_ns, SPAN.end_ns))
+    assert locate(config, SPAN).n_solved > 0
+    assert len(catalog.events(SPAN.start_ns, SPAN.end_ns)) == n_events
     catalog.review(done.event_id, "automatic", actor="ana")
 
 

@@ -50,9 +50,8 @@ def test_the_catalogue_is_sized_once(tmp_path: Path) -> None:
     config = simulated(tmp_path)
     catalog = workspace(config).catalog
     known = [make_event(100.0 * k, value=1.5, latitude=64.05 + 0.01 * k) for k in range(1, 4)]
-    catalog.replace_events(
-        HOUR, [*known, louder(make_event(1000.0), 0.7)], catalog.begin_run("locate")
-    )
+    solved = [*known, louder(make_event(1000.0), 0.7)]
+    catalog.replace_events(HOUR, solved, catalog.begin_run("locate"))
     assert size_by_neighbours(config, HOUR, dry_run=True).sized != ()
     [event_id] = size_by_neighbours(config, HOUR).sized
     sized = catalog.event(event_id)
@@ -61,3 +60,16 @@ def test_the_catalogue_is_sized_once(tmp_path: Path) -> None:
     assert sized.preferred_magnitude.magnitude_type == RELATIVE_TYPE
     assert sized.revision == 2
     assert size_by_neighbours(config, HOUR).sized == ()
+    # Solving the tile again, also from slightly other picks, leaves the size.
+    for event in (solved[-1], make_event(1000.1)):
+        again = replace(event, preferred_magnitude=None)
+        catalog.replace_events(HOUR, [*known, again], catalog.begin_run("locate"))
+        kept = catalog.event(event_id)
+        assert kept is not None
+        assert kept.preferred_magnitude == sized.preferred_magnitude
+        assert kept.revision == (2 if event is solved[-1] else 3)
+    with_response = make_event(1000.1, value=1.9)
+    catalog.replace_events(HOUR, [*known, with_response], catalog.begin_run("locate"))
+    measured = catalog.event(event_id)
+    assert measured is not None
+    assert measured.preferred_magnitude == with_response.preferred_magnitude
