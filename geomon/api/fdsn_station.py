@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
@@ -10,10 +11,11 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from geomon.api import fdsn
+from geomon.api.extents import Held, add_extents, held_of, with_data
 from geomon.api.fdsn import NODATA, Parameter, RequestProblem, Service
 from geomon.api.fdsn_routes import add_channel_query, add_descriptions, cited
 from geomon.api.selection import CHANNEL_PARAMETERS, Selection
-from geomon.ids import StationId
+from geomon.ids import SeedId, StationId
 from geomon.services.workspace import Workspace
 from geomon.stations import FOREVER_NS, Channel, Stations
 from geomon.stores.queries import Circle
@@ -53,6 +55,12 @@ SERVICE = Service(
                   choices=("network", "station", "channel", "response"), default="station"),
         Parameter("includerestricted", "bool", "Also channels whose data are not open.",
                   default="true"),
+        Parameter("includeavailability", "bool", "Also, in xml, from when to when the archive "
+                  "holds anything of each station and channel.", default="false"),
+        Parameter("matchtimeseries", "bool", "Only epochs of which the archive holds a sample "
+                  "between starttime and endtime.", default="false"),
+        Parameter("updatedafter", "time", "Epochs whose metadata changed after this time, UTC; "
+                  "those of which it is not known when they did are among them."),
         Parameter("format", "text", "Format of the answer.", choices=("xml", "text"),
                   default="xml"),
         NODATA,
@@ -84,11 +92,18 @@ def station_service(space: Workspace) -> APIRouter:
         if level == "response" and wanted == "text":
             raise RequestProblem(400, "the text format has no level response; ask for xml")
         found = chosen(space.public_stations(), values, selections)
+        if "updatedafter" in values and found.channels:
+            found = changed_after(found, values["updatedafter"], space.stations_changed())
+        matches, shows = values.get("matchtimeseries"), values.get("includeavailability")
+        held = held_of(space.archive, found) if matches or shows else {}
+        if matches:
+            found = with_data(found, selections, held)
         if not found.channels:
             return fdsn.empty_response(request, SERVICE, values)
         if wanted == "text":
             return PlainTextResponse("".join(text_lines(found, level)))
-        return Response(as_xml(found, level), media_type="application/xml")
+        content = as_xml(found, level, held if shows else {})
+        return Response(content, media_type="application/xml")
 
     add_channel_query(router, SERVICE, cited(space, answer))
     add_descriptions(router, SERVICE)
@@ -118,6 +133,20 @@ def chosen(
             and all(test(channel) for test in tests)
         ),
         credits=stations.credits,
+    )
+
+
+def changed_after(
+    stations: Stations, time_ns: int, changed: Mapping[tuple[SeedId, int], int]
+) -> Stations:
+    """Return the epochs that changed after a time, or nobody knows when."""
+    return replace(
+        stations,
+        channels=tuple(
+            channel
+            for channel in stations.channels
+            if changed.get((channel.seed_id, channel.epoch.start_ns), FOREVER_NS) > time_ns
+        ),
     )
 
 
@@ -213,8 +242,8 @@ def _epoch(channels: Sequence[Channel]) -> tuple[str, str]:
     return format_ns(start_ns).removesuffix("Z"), end
 
 
-def as_xml(stations: Stations, level: str) -> bytes:
-    """Write StationXML with no more detail than `level`.
+def as_xml(stations: Stations, level: str, held: Held) -> bytes:
+    """Write StationXML with no more detail than `level`, and the extents of what is `held`.
 
     At level channel the overall sensitivity stays, as data centres have it.
     """
@@ -223,6 +252,7 @@ def as_xml(stations: Stations, level: str) -> bytes:
     from geomon.sources.stationxml import write_stationxml
 
     root = etree.fromstring(write_stationxml(stations))
+    add_extents(root, stations, held)
     ns = {"s": "http://www.fdsn.org/xml/station/1"}
     unwanted = {
         "network": "s:Network/s:Station",

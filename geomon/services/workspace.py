@@ -1,14 +1,19 @@
 """Everything one config opens: archive, catalogue, ledger, source and stations."""
 
+import json
 import threading
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geomon.config import Config, find_config, load_config
 from geomon.errors import SourceError, StationMetadataError
-from geomon.stations import Credit, Stations
+from geomon.ids import SeedId
+from geomon.stations import Channel, Credit, Stations
 from geomon.stores.archive import Archive
 from geomon.stores.catalog import Catalog
 from geomon.stores.ledger import Ledger
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
 
 _OPENING = threading.Lock()
 _SNAPSHOT = "stations.xml"
+_CHANGES = "stations-changed.json"
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,21 @@ class Workspace:
             told = Stations(())
         return _published(told, self.config)
 
+    def stations_changed(self) -> Mapping[tuple[SeedId, int], int]:
+        """Return when the metadata of channel epochs last changed, as far as that is known.
+
+        Returns
+        -------
+        dict of (SeedId, start of the epoch) to nanoseconds since 1970
+            Without the epochs that nobody took note of.
+        """
+        known = _changes(self.archive.document(_CHANGES))
+        return {
+            (channel.seed_id, channel.epoch.start_ns): known[name]
+            for channel in self.stations().channels
+            if (name := _named(channel)) in known
+        }
+
     def refreshed_stations(self, span: TimeSpan) -> Stations:
         """Ask the source for its stations and keep a copy beside the waveforms.
 
@@ -108,10 +129,26 @@ class Workspace:
             now = {channel.seed_id for channel in channels}
             channels += tuple(c for c in before.channels if c.seed_id not in now)
             credits = (*before.credits, *credits)
-        kept = Stations.of(channels, credits=credits)
-        self.archive.keep_document(_SNAPSHOT, write_stationxml(kept))
+        content = write_stationxml(Stations.of(channels, credits=credits))
+        self.archive.keep_document(_SNAPSHOT, content)
+        self._note_changes(_parsed(content, ()))
         self.__dict__["_told"] = told
         return replace(self.stations(), problems=told.problems)
+
+    def _note_changes(self, stations: Stations) -> None:
+        """Keep the time at which each channel epoch was first told as it is told now."""
+        known, now_ns = _changes(self.archive.document(_CHANGES)), time.time_ns()
+        changes = {name: known.get(name, now_ns) for name in map(_named, stations.channels)}
+        self.archive.keep_document(_CHANGES, json.dumps(changes, sort_keys=True).encode())
+
+
+def _named(channel: Channel) -> str:
+    """Return a name that changes with anything said of a channel epoch."""
+    return f"{channel.seed_id} {sha256(repr(channel).encode()).hexdigest()[:16]}"
+
+
+def _changes(content: bytes | None) -> dict[str, int]:
+    return {} if content is None else {str(k): int(v) for k, v in json.loads(content).items()}
 
 
 @lru_cache(maxsize=8)

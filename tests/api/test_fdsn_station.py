@@ -1,16 +1,19 @@
 """The station service, asked as clients ask."""
 
 import io
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import obspy
 import pytest
+from obspy.io.stationxml.core import validate_stationxml
 
 from geomon.ids import SeedId, StationId
 from geomon.services.workspace import workspace
 from geomon.sources.stationxml import read_stations, write_stationxml
 from geomon.stations import FOREVER_NS, Channel, Credit, Stations
 from geomon.times import TimeSpan, parse_time
-from tests.api.network import fill, make_config
+from tests.api.network import SPAN, fill, make_config
 
 QUERY = "/fdsnws/station/1/query"
 
@@ -155,3 +158,67 @@ def test_whose_data_they_are_travels_with_every_answer(tmp_path, serve):
     assert told[0].startswith("XX: Test (2020): Test Net; https://doi.org/")
     quakeml = client.get("/fdsnws/event/1/query?limit=1").text
     assert "<comment><text>XX: Test (2020)" in quakeml
+
+
+def test_epochs_can_be_matched_with_what_is_archived(client, space):
+    def named(query: str, status: int = 200) -> set[str]:
+        answer = client.get(f"{QUERY}?format=text&matchtimeseries=true&{query}")
+        assert answer.status_code == status, answer.text
+        return {row.split("|")[1] for row in answer.text.splitlines()[1:]}
+
+    everyone = {str(stream.station) for stream in space.archive.streams()}
+    assert named("") == everyone
+    minute = "start=2024-03-05T06:04:10&end=2024-03-05T06:04:50"
+    assert named(minute) == everyone - {"GM03"}
+    named("endtime=2024-03-05T05:00:00", 204)
+    named("sta=GM03&" + minute, 204)
+    body = (
+        "matchtimeseries=true\nformat=text\nXX GM03 * * 2024-03-05T06:04:10 2024-03-05T06:05:10\n"
+    )
+    assert client.post(QUERY, content=body).text.splitlines()[1].startswith("XX|GM03|")
+
+
+def test_extents_of_the_archive_come_when_asked_for(client):
+    def asked(query: str) -> obspy.Inventory:
+        content = client.get(f"{QUERY}?{query}").content
+        assert validate_stationxml(io.BytesIO(content))[0]
+        return obspy.read_inventory(io.BytesIO(content), "STATIONXML")
+
+    first, last = "2024-03-05T06:00:00", "2024-03-05T06:11:59.99"
+    for level in ("response", "channel", "station"):
+        [station] = asked(f"sta=GM03&cha=HH?&level={level}&includeavailability=true")[0]
+        for one in (station, *station.channels):
+            assert (one.data_availability.start, one.data_availability.end) == (first, last)
+    assert asked("sta=GM03&cha=HH?&level=channel")[0][0][0].data_availability is None
+    assert asked("includeavailability=true&level=network")[0].stations == []
+
+
+class Told:
+    """A source that tells what it is made to."""
+
+    def __init__(self, *channels: Channel) -> None:
+        self.channels = channels
+
+    def stations(self, _span: TimeSpan) -> Stations:
+        return Stations.of(self.channels)
+
+
+def test_only_what_changed_after_a_time(tmp_path, serve):
+    space = workspace(make_config(tmp_path))
+    one = make_channel("AA.ONE..HHZ", "2000-01-01", None, 1.0, 2.0)
+    two = make_channel("AA.TWO..HHZ", "2000-01-01", None, 3.0, 4.0)
+    space.archive.keep_document("stations.xml", write_stationxml(Stations.of([one, two])))
+    client = serve(space.config)
+
+    def changed(after: str) -> list[str]:
+        answer = client.get(f"{QUERY}?format=text&updatedafter={after}")
+        return stations([line.split("|") for line in answer.text.splitlines()[1:]])
+
+    assert changed("2100-01-01") == ["ONE", "TWO"]  # nobody knows when
+    for told in ([one, two], [replace(one, latitude=1.5), two]):
+        before = datetime.now(UTC)
+        space.__dict__["source"] = Told(*told)
+        space.refreshed_stations(SPAN)
+    assert changed("2020-01-01") == ["ONE", "TWO"]
+    assert changed(f"{before:%Y-%m-%dT%H:%M:%S.%f}") == ["ONE"]
+    assert changed("2100-01-01") == []
