@@ -256,6 +256,25 @@ class Locator:
         distance = np.hypot(data.x_km - point[0], data.y_km - point[1])
         return list(zip(near, residual.tolist(), sigma.tolist(), distance.tolist(), strict=True))
 
+    def arrival_times(self, latitude: float, longitude: float, depth_km: float) -> Floats:
+        """Return how long P and S take to every station, its station corrections included.
+
+        Parameters
+        ----------
+        latitude, longitude, depth_km : float
+            A source: degrees, kilometres below sea level.
+
+        Returns
+        -------
+        array, shape (2, n_stations)
+            Seconds; NaN where there is no such arrival.
+        """
+        n = len(self.network.stations)
+        receivers = self.receivers(np.repeat([False, True], n), np.tile(np.arange(n), 2))
+        x, y = self.network.frame.to_km(latitude, longitude)
+        point = np.array([[float(x), float(y), depth_km]])
+        return np.asarray(receivers.times_from(point).reshape(2, n) + self.network.delay_s)
+
     def rays(self, points_km: Floats, stations: NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Return azimuths and angles from straight down (degrees) at which P leaves sources.
 

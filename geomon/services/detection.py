@@ -264,11 +264,8 @@ class _Injecting:
         time_ns, latitude, longitude, depth_km, magnitude = event
         station = self.solver.network.stations[place]
         distance, azimuth = geodesic(latitude, longitude, [station.latitude], [station.longitude])
-        times = self.solver.travel_times
-        p_s, s_s = (
-            float(times.times(phase, float(distance[0]), depth_km, station.elevation_m))
-            for phase in ("P", "S")
-        )
+        arrivals = self.solver.locator.arrival_times(latitude, longitude, depth_km)
+        p_s, s_s = arrivals[:, place].tolist()
         if not (math.isfinite(p_s) and math.isfinite(s_s)):
             return None
         return Arriving(

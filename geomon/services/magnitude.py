@@ -150,7 +150,10 @@ def mechanism_of(solver: Solver, origin: Origin) -> FocalMechanism | None:
 def _seen_by(
     solver: Solver, origin: Origin, streams: Sequence[StreamId], picks: Sequence[Pick]
 ) -> list[_Seen]:
-    """Return the sensors that picked an event, and those as near; P and S picked or predicted."""
+    """Return the sensors that picked an event, and those as near; P and S picked or predicted.
+
+    Predictions are in the model that located the event, with its station corrections.
+    """
     own = {arrival.pick.pick_id for arrival in origin.arrivals}
     foreign: dict[StationId, list[int]] = {}
     for pick in picks:
@@ -159,6 +162,7 @@ def _seen_by(
     picked = {arrival.pick.seed_id.stream_id for arrival in origin.arrivals}
     farthest_km = max((arrival.distance_km for arrival in origin.arrivals), default=0.0)
     network = solver.network
+    predicted_s = solver.locator.arrival_times(origin.latitude, origin.longitude, origin.depth_km)
     distance_km, _ = geodesic(
         origin.latitude, origin.longitude,
         [station.latitude for station in network.stations],
@@ -174,13 +178,9 @@ def _seen_by(
             for arrival in origin.arrivals
             if arrival.pick.seed_id.station_id == stream.station_id
         }
-        for phase in ("P", "S"):
-            if phase not in times:
-                predicted = solver.travel_times.times(
-                    phase, distance_km[place], origin.depth_km, network.elevation_m[place]
-                )
-                if np.isfinite(predicted):
-                    times[phase] = to_ns(origin.time) + round(float(predicted) * NS_PER_S)
+        for phase, after_s in zip(("P", "S"), predicted_s[:, place].tolist(), strict=True):
+            if phase not in times and math.isfinite(after_s):
+                times[phase] = to_ns(origin.time) + round(after_s * NS_PER_S)
         if len(times) == 2:
             later = [
                 time_ns

@@ -10,7 +10,7 @@ from geomon.errors import ConfigError, DataError
 from geomon.events import Pick
 from geomon.ids import StationId
 from geomon.locating.corrections import Estimated, TooFew, estimate
-from geomon.locating.locate import Locator
+from geomon.locating.locate import Locator, Rejected
 from geomon.locating.network import Network
 from geomon.locating.solve import Solver
 from geomon.times import parse_time
@@ -156,3 +156,20 @@ def test_a_config_that_names_corrections_depends_on_them(tmp_path: Path) -> None
     path.write_text(f"{head}}}\n")
     assert load_config(path).version("velocity") not in versions
     assert len(versions) == 2
+
+
+def test_predicted_arrivals_hold_the_corrections(scene: Scene) -> None:
+    bare = Locator(scene.network, scene.network.travel_times(CRUST))
+    corrected = Locator(scene.network.corrected([ONE, TWO]), bare.travel_times)
+    late = np.zeros((2, len(scene.network.stations)))
+    late[:, scene.network.index[ONE.station]] = ONE.delay_s, TWO.delay_s
+    source = (scene.events[0].latitude, scene.events[0].longitude, 8.0)
+    times = bare.arrival_times(*source)
+    assert (times[1] > times[0]).all()
+    assert corrected.arrival_times(*source) - times == pytest.approx(late)
+    fit = bare.fit(picks_of(scene)[0])
+    assert not isinstance(fit, Rejected)
+    latitude, longitude = scene.network.frame.to_degrees(*fit.point[:2])
+    predicted = bare.arrival_times(float(latitude), float(longitude), float(fit.point[2]))
+    picked = fit.data.time_s - fit.time_s - fit.residual_s
+    assert predicted[fit.data.is_s.astype(int), fit.data.station] == pytest.approx(picked, abs=1e-3)
