@@ -8,7 +8,7 @@ import numpy as np
 
 from geomon.config import Config
 from geomon.errors import CorruptObject
-from geomon.events import FocalMechanism, Magnitude, Origin, Pick, StationMagnitude
+from geomon.events import FocalMechanism, Magnitude, Origin, Phase, Pick, StationMagnitude
 from geomon.ids import StationId, StreamId
 from geomon.locating.duration import (
     duration_magnitude,
@@ -31,6 +31,7 @@ from geomon.stations import Response
 from geomon.times import NS_PER_S, TimeSpan, to_ns
 from geomon.waveforms import Segment
 
+_PHASES: tuple[Phase, Phase] = ("P", "S")
 _LEAST_TAIL_NS = 2 * NS_PER_S  # after S, where a pick may still be of the same event
 
 
@@ -178,7 +179,7 @@ def _seen_by(
             for arrival in origin.arrivals
             if arrival.pick.seed_id.station_id == stream.station_id
         }
-        for phase, after_s in zip(("P", "S"), predicted_s[:, place].tolist(), strict=True):
+        for phase, after_s in zip(_PHASES, predicted_s[:, place].tolist(), strict=True):
             if phase not in times and math.isfinite(after_s):
                 times[phase] = to_ns(origin.time) + round(after_s * NS_PER_S)
         if len(times) == 2:
