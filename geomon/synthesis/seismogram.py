@@ -3,7 +3,8 @@
 A seismogram is built as nature builds it: source pulse, path, scattering, site.
 
 * *Source*: Brune's (1970, 1971) omega-square pulse; its corner frequency follows from moment and
-  stress drop, P corners are 1.5 times S corners (Madariaga, 1976).
+  stress drop, P corners are 1.5 times S corners (Madariaga, 1976). Large sources break one piece
+  after another: their pulse is a sum of smaller ones that begins weakly (Frankel, 1995).
 * *Size*: far-field amplitude with radiation, geometrical spreading 1/R and a free surface of 2
   (Boore, 2003, eqs. 1-8); the moment follows from local magnitude (`seismic_moment`).
 * *Path and site*: attenuation exp(-pi f t*) with Q = q0 f^q_exponent and kappa (Anderson and
@@ -21,6 +22,7 @@ References
 ----------
 Brune (1970), https://doi.org/10.1029/JB075i026p04997, with its correction of 1971;
 Boore (2003), https://doi.org/10.1007/PL00012553;
+Frankel (1995), https://doi.org/10.1029/95JB00697 (a magnitude is a sum of many of a size below);
 Madariaga (1976), https://doi.org/10.1785/BSSA0660030639;
 Anderson and Hough (1984), https://doi.org/10.1785/BSSA0740051969;
 Kjartansson (1979), https://doi.org/10.1029/JB084iB09p04737;
@@ -45,7 +47,8 @@ _FREE_SURFACE = 2.0
 _CODA_CORNER_HZ = 12.0
 _SITE_DAMPING = 0.12
 _ANTI_ALIAS = 0.36
-_PAD_S = 6.0  # room for the tail of the longest pulse before it wraps around
+_SUBEVENTS = 30  # of a source that breaks over some time
+_PAD_S = 6.0  # room for the tail of the longest pulse before it wraps around, delays apart
 
 type Floats = NDArray[np.float64]
 
@@ -79,6 +82,7 @@ class SourceAndPath:
         over that of P; 0 for none.
     head_delay_s, head_amplitude : where the first P is a weak head wave, delay of the strong one
         after it and amplitude of the weak one over the strong one; 0 delay for none.
+    rupture_s : time over which the source breaks; 0 for one pulse.
     """
 
     magnitude: Floats
@@ -113,6 +117,7 @@ class SourceAndPath:
     multiple_amplitude: Floats
     head_delay_s: Floats
     head_amplitude: Floats
+    rupture_s: Floats
 
     def __post_init__(self) -> None:
         shape = np.shape(self.magnitude)
@@ -217,7 +222,17 @@ def _typical(rng: np.random.Generator, size: int, lead_s: Floats) -> dict[str, F
         "multiple_amplitude": uniform(0.1, 0.7) * often(0.35),
         "head_delay_s": uniform(0.4, 3.0) * (often(0.25) & (lead_s > 6)),
         "head_amplitude": uniform(0.1, 0.5),
+        "rupture_s": np.zeros(size),
     }
+
+
+def rupture_duration_s(magnitude: ArrayLike) -> Floats:
+    """Return how long a source takes to break, 10^(0.5 M - 2.4) s: 4 s at M 6, 13 s at M 7.
+
+    The durations that Courboulex et al. (2016, https://doi.org/10.1785/0120160058) found follow
+    the cube root of the moment, with a scatter of a factor two either way.
+    """
+    return np.asarray(10 ** (0.5 * np.asarray(magnitude, np.float64) - 2.4))
 
 
 def seismic_moment(magnitude: ArrayLike) -> Floats:
@@ -291,10 +306,12 @@ def seismograms(
     if n_samples < 1 or not sampling_rate_hz > 0:
         msg = f"a record of {n_samples} samples at {sampling_rate_hz} Hz cannot be made"
         raise WaveformError(msg)
-    grid = _Grid(n_samples, sampling_rate_hz)
+    later_s = paths.rupture_s + paths.multiple_delay_s * (paths.multiple_amplitude > 0)
+    grid = _Grid(n_samples, sampling_rate_hz, _PAD_S + later_s.max(initial=0.0))
+    rupture = _rupture(rng, paths.rupture_s, grid)
     spectrum = np.zeros((len(paths), 3, grid.frequency.size), np.complex64)
-    _add_p(rng, paths, spectrum, grid)
-    _add_s(rng, paths, spectrum, grid)
+    _add_p(rng, paths, rupture, spectrum, grid)
+    _add_s(rng, paths, rupture, spectrum, grid)
     spectrum[:, :1] *= _resonance(grid, 1.7 * paths.site_frequency_hz, 0.5 * paths.site_gain)
     spectrum[:, 1:] *= _resonance(grid, paths.site_frequency_hz, paths.site_gain)
     motion = fft.irfft(spectrum, grid.n_fft, axis=-1)[..., :n_samples]
@@ -304,10 +321,10 @@ def seismograms(
 class _Grid:
     """Samples of a record and the frequencies of its padded Fourier transform."""
 
-    def __init__(self, n_samples: int, rate: float) -> None:
+    def __init__(self, n_samples: int, rate: float, pad_s: float) -> None:
         self.n_samples = n_samples
         self.rate = rate
-        self.n_fft = int(fft.next_fast_len(n_samples + round(_PAD_S * rate), real=True))
+        self.n_fft = int(fft.next_fast_len(n_samples + round(pad_s * rate), real=True))
         self.frequency = np.fft.rfftfreq(self.n_fft, 1 / rate)
 
     def delays(self, time_s: Floats, amplitude: Floats) -> NDArray[np.complex64]:
@@ -338,12 +355,13 @@ class _Wave:
 def _add_p(
     rng: np.random.Generator,
     paths: SourceAndPath,
+    rupture: NDArray[np.complex64],
     spectrum: NDArray[np.complex64],
     grid: _Grid,
 ) -> None:
     """Add P, its scattered wavetrain and coda, a later P phase, and a weak first head wave."""
     strong_s = paths.p_time_s + paths.head_delay_s
-    pulse = _pulse(paths, "P", grid) * paths.polarity.astype(np.float32)[:, None]
+    pulse = _pulse(paths, "P", grid) * rupture * paths.polarity.astype(np.float32)[:, None]
     head = paths.head_amplitude * (paths.head_delay_s > 0)
     echoes = 1 + grid.delays(paths.multiple_delay_s, paths.multiple_amplitude)
     echoes += grid.delays(-paths.head_delay_s, head)
@@ -362,11 +380,12 @@ def _add_p(
 def _add_s(
     rng: np.random.Generator,
     paths: SourceAndPath,
+    rupture: NDArray[np.complex64],
     spectrum: NDArray[np.complex64],
     grid: _Grid,
 ) -> None:
     """Add S, its wavetrain and coda, and the S-to-P conversion ahead of it."""
-    pulse = _pulse(paths, "S", grid)
+    pulse = _pulse(paths, "S", grid) * rupture
     azimuth, turn = np.radians(paths.azimuth_deg), np.radians(paths.s_polarization_deg)
     sine = np.sin(np.radians(paths.incidence_deg)) * VS_M_S / VP_M_S
     cosine = np.sqrt(1 - sine**2)
@@ -449,6 +468,7 @@ def _pulse(paths: SourceAndPath, phase: Phase, grid: _Grid) -> NDArray[np.comple
     speed = VP_M_S if phase == "P" else VS_M_S
     moment = seismic_moment(paths.magnitude)
     corner = corner_frequency_hz(moment, paths.stress_drop_pa)
+    corner *= np.where(paths.rupture_s > 0, np.cbrt(_SUBEVENTS), 1.0)
     corner = np.minimum(corner * (1.5 if phase == "P" else 1.0), 200.0)
     radiation = paths.radiation_p if phase == "P" else paths.radiation_s
     distance_m = 1000 * np.maximum(paths.hypocentral_distance_km, 0.1)
@@ -462,6 +482,27 @@ def _pulse(paths: SourceAndPath, phase: Phase, grid: _Grid) -> NDArray[np.comple
     spectrum *= _kappa_loss(frequency, kappa, grid.rate)
     spectrum *= grid.anti_alias() * grid.rate
     return _onset_at_zero(spectrum.astype(np.complex64), grid)
+
+
+def _rupture(rng: np.random.Generator, rupture_s: Floats, grid: _Grid) -> NDArray[np.complex64]:
+    """Spectra by which one pulse becomes the sum of a source's subevents; (n, n_f) or (n, 1).
+
+    The first subevent is at time 0 and weak; the others' moments swell and fade over the rupture.
+    """
+    spectrum = np.ones((len(rupture_s), 1), np.complex64)
+    long = np.flatnonzero(rupture_s > 0)
+    if long.size == 0:
+        return spectrum
+    spectrum = np.repeat(spectrum, grid.frequency.size, axis=1)
+    for row in long:
+        part = np.sort(rng.random(_SUBEVENTS))
+        part[0] = 0.0
+        moment = rng.lognormal(0.0, 1.0, _SUBEVENTS) * np.sin(np.pi * part) ** rng.uniform(0.3, 1.2)
+        moment[0] = moment.mean() * np.exp(rng.uniform(np.log(0.05), np.log(2)))
+        moment /= moment.sum()
+        turns = np.exp(-2j * np.pi * np.outer(part * rupture_s[row], grid.frequency))
+        spectrum[row] = moment @ turns
+    return spectrum
 
 
 def _resonance(grid: _Grid, frequency_hz: Floats, gain: Floats) -> NDArray[np.complex64]:

@@ -58,6 +58,12 @@ class Window:
             part = self.target[low:high, column]
             np.maximum(part, bell.astype(np.float32), out=part)
 
+    def labels(self) -> list[int]:
+        """Return the samples of its labels' peaks, faint ones left out."""
+        top = self.target.max(axis=1)
+        peaks = (top[1:-1] > 0.1) & (top[1:-1] >= top[:-2]) & (top[1:-1] > top[2:])
+        return [int(index) + 1 for index in np.flatnonzero(peaks)]
+
     def ignore(self, start: int, end: int) -> None:
         """Leave samples out of the loss."""
         self.weight[max(start, 0) : max(end, 0)] = 0
@@ -186,9 +192,18 @@ def disturb(window: Window, rng: np.random.Generator) -> None:
 
 
 def clip(window: Window, rng: np.random.Generator) -> None:
-    """Cut off what exceeds a part of the largest value, as a saturated digitiser does."""
-    limit = np.abs(window.samples).max() * rng.uniform(0.03, 0.6)
+    """Cut off what exceeds a part of the largest value, as a saturated digitiser does.
+
+    An onset in a stretch that is cut off is left out of the loss: nobody could see it.
+    """
+    largest = np.abs(window.samples).max(axis=1)
+    limit = largest.max() * np.exp(rng.uniform(np.log(0.002), np.log(0.6)))
+    limit = max(limit, 3 * np.median(largest))
+    is_cut = largest > limit
     np.clip(window.samples, -limit, limit, out=window.samples)
+    for at in window.labels():
+        if is_cut[max(at - 100, 0) : at].any():
+            window.ignore(at - 60, at + 60)
 
 
 def quantise(window: Window, rng: np.random.Generator) -> None:

@@ -90,9 +90,9 @@ class TrainingRecipe:
     """
 
     name: str = "default"
-    version: str = "2"
+    version: str = "3"
     seed: int = 20_241
-    steps: int = 30_000
+    steps: int = 33_000
     batch_size: int = 16
     learning_rate: float = 1.5e-3
     n_events: int = 10_000
@@ -106,7 +106,11 @@ class TrainingRecipe:
     highpass_order: int = 4
     compression: float | None = 1.0
     labelled: tuple[str, ...] = ("phasenet_ncedc/dataset/waveform_train",)
-    continuous: tuple[str, ...] = ("deepphasepick_cx/sample_data", "easyquake_wilz/tests")
+    continuous: tuple[str, ...] = (
+        "deepphasepick_cx/sample_data",
+        "easyquake_wilz/tests",
+        "phasepapy_ok/examples",
+    )
 
 
 @dataclass(frozen=True, slots=True)

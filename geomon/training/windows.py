@@ -16,7 +16,7 @@ from geomon.picking.card import PickerCard
 from geomon.picking.prepare import GRID, conditioned
 from geomon.processing.condition import filled, highpass
 from geomon.synthesis.noise import draw_noise
-from geomon.synthesis.seismogram import SourceAndPath, seismograms
+from geomon.synthesis.seismogram import SourceAndPath, rupture_duration_s, seismograms
 from geomon.training.augment import (
     Window,
     clip,
@@ -80,8 +80,8 @@ def _instrument(samples: NDArray[np.float64], rng: np.random.Generator) -> NDArr
         corner = np.exp(rng.uniform(np.log(0.5), np.log(4.5)))
         samples = sosfilt(butter(2, corner, "high", fs=RATE, output="sos"), samples, axis=0)
     if rng.random() < 0.3:
-        corner = rng.uniform(10, 40)
-        order = int(rng.integers(2, 5))
+        corner = rng.uniform(7, 40)  # 20 samples a second and more
+        order = int(rng.integers(2, 9))
         samples = sosfilt(butter(order, corner, "low", fs=RATE, output="sos"), samples, axis=0)
     if rng.random() < 0.2:
         samples = np.diff(samples, axis=0, prepend=samples[:1])
@@ -89,18 +89,25 @@ def _instrument(samples: NDArray[np.float64], rng: np.random.Generator) -> NDArr
 
 
 def draw_events(rng: np.random.Generator, count: int) -> EventPool:
-    """Make a pool of synthetic seismograms of local and regional earthquakes.
+    """Make a pool of synthetic seismograms, from micro-earthquakes nearby to large regional ones.
 
-    S follows P by 0.3 to 35 s; magnitudes are what is recorded at such distances.
+    S follows P by 0.15 to 35 s. Magnitudes are what is recorded at such distances, one in eight
+    is a large earthquake; near sources in hard rock keep frequencies others lose.
     """
     samples = np.empty((count, LENGTH, 3), dtype=np.float16)
     onsets, size = np.empty((count, 2)), np.empty(count)
     for begin in range(0, count, 64):
         rows = slice(begin, min(begin + 64, count))
         n = rows.stop - rows.start
-        lead = np.exp(rng.uniform(np.log(0.3), np.log(35), n))
+        is_large = rng.random(n) < 0.12
+        shortest = np.where(is_large, 1.0, 0.15)
+        lead = shortest * (35 / shortest) ** rng.random(n)
         distance = lead * rng.uniform(7.0, 9.0, n)
-        magnitude = rng.uniform(-0.5, 4.5, n) + np.clip(np.log10(distance / 30), -1, 1)
+        usual = rng.uniform(-0.5, 4.5, n) + np.clip(np.log10(distance / 30), -1.3, 1)
+        magnitude = np.where(is_large, rng.uniform(4.5, 7.5, n), usual)
+        rupture = rupture_duration_s(magnitude) * rng.lognormal(0, 0.4, n)
+        is_hard = (lead < 2) & (rng.random(n) < 0.5)
+        kappa = np.where(is_hard, 10 ** rng.uniform(-3.3, -2, n), rng.uniform(0.004, 0.05, n))
         p_time = rng.uniform(8, 25, n)
         paths = SourceAndPath.draw(
             rng,
@@ -108,6 +115,8 @@ def draw_events(rng: np.random.Generator, count: int) -> EventPool:
             hypocentral_distance_km=distance,
             p_time_s=p_time,
             s_time_s=p_time + lead,
+            kappa_s=kappa,
+            rupture_s=np.where(is_large, np.minimum(rupture, 30), 0),
         )
         motion = seismograms(rng, paths, n_samples=LENGTH, sampling_rate_hz=RATE)
         onsets[rows] = np.stack([p_time, p_time + lead], axis=1) * RATE
@@ -218,9 +227,10 @@ class Sampler:
             window.samples *= rng.uniform(0.5, 2.0, 3)
         count = int(rng.choice(5, p=(0.12, 0.5, 0.2, 0.1, 0.08)))
         placed = []
+        loudest = 4.0 if rng.random() < 0.15 else 2.2
         for number in range(count):
             k = int(rng.integers(0, len(self.events.size)))
-            snr = 10 ** rng.uniform(-0.1, 2.2 if number == 0 else 1.6)
+            snr = 10 ** rng.uniform(-0.1, loudest if number == 0 else 1.6)
             onset = crop + int(rng.integers(-800, CROP - 50))
             shift = onset - round(self.events.onsets[k, 0])
             low, high = max(shift, 0), min(LENGTH + shift, LENGTH)
@@ -308,9 +318,7 @@ class Sampler:
     def _ignore_drowned(self, window: Window) -> None:
         """Leave labels out of the loss where nothing grows any more."""
         seen = self._seen(window)
-        top = window.target.max(axis=1)
-        peaks = (top[1:-1] > 0.1) & (top[1:-1] >= top[:-2]) & (top[1:-1] > top[2:])
-        for at in (int(index) + 1 for index in np.flatnonzero(peaks)):
+        for at in window.labels():
             before = _amplitude(seen, at - 105, at - 5)
             if _amplitude(seen, at, at + 60) < _VISIBLE * before:
                 window.ignore(at - 60, at + 60)
@@ -321,7 +329,7 @@ def spoil(window: Window, rng: np.random.Generator) -> None:
     for share in (0.35, 0.1):
         if rng.random() < share:
             disturb(window, rng)
-    if rng.random() < 0.05:
+    if rng.random() < 0.08:
         clip(window, rng)
     if rng.random() < 0.08:
         quantise(window, rng)

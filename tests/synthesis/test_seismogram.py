@@ -7,6 +7,7 @@ from geomon.errors import WaveformError
 from geomon.synthesis.seismogram import (
     SourceAndPath,
     corner_frequency_hz,
+    rupture_duration_s,
     seismic_moment,
     seismograms,
 )
@@ -132,6 +133,24 @@ def test_a_record_may_start_in_the_middle_of_an_earthquake():
     assert np.median(np.abs(velocity[..., 100:150]).max(axis=(1, 2))) > np.median(
         np.abs(velocity[..., :90]).max(axis=(1, 2))
     )
+
+
+def test_a_large_source_breaks_over_some_time():
+    given = {"n": 30, "magnitude": np.full(30, 7.0), "n_samples": 6000, "s_time_s": np.full(30, 60)}
+    duration = rupture_duration_s(7.0)
+    _, long = make(**given, rupture_s=np.full(30, duration))
+    _, point = make(**given)
+
+    def centre_s(velocity):
+        energy = velocity[..., 500:].astype(float) ** 2
+        return (energy * np.arange(energy.shape[-1])).sum((1, 2)) / energy.sum((1, 2)) / RATE_HZ
+
+    assert 4 < np.median(centre_s(long)) - np.median(centre_s(point)) < duration
+    # It begins at P, more weakly than it goes on.
+    peak = np.abs(long).max(axis=(1, 2))
+    assert np.max(np.abs(long[..., :495]).max(axis=(1, 2)) / peak) < 0.01
+    first_second = np.abs(long[..., 500:600]).max(axis=(1, 2))
+    assert 0.01 < np.median(first_second / peak) < 0.5
 
 
 def test_refuses_wrong_shapes_and_sizes():

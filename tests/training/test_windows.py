@@ -74,6 +74,19 @@ def test_dead_channels_survive_a_coarse_digitiser() -> None:
     assert window.samples[-1, 0] == 1e9
 
 
+def test_an_onset_that_was_cut_off_does_not_count() -> None:
+    swing = np.sin(np.arange(LENGTH) / 8)[:, None].repeat(3, axis=1)
+    swing[3000:] *= 1000
+    swing[:2000] *= 0.01
+    window = Window.of(swing)
+    window.label(2000, 0, 1.0, 10.0)
+    window.label(4000, 1, 1.0, 10.0)
+    clip(window, np.random.default_rng(0))
+    assert np.abs(window.samples).max() < 1000
+    assert window.weight[1940:2060].all()
+    assert not window.weight[3940:4060].any()
+
+
 def test_two_recordings_at_once_keep_the_labels_that_show(sampler: Sampler) -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
