@@ -33,7 +33,7 @@ def show_coverage(config: Config, span: TimeSpan, stations: Sequence[str] = ()) 
     create_markdown_artifact(
         key="coverage",
         markdown=f"# Coverage of {config.network.name}\n\n```\n{drawn}\n```\n",
-        description=f"{config.network.name}, {span}",
+        description=f"{config.network.name}, {span.words}",
     )
 
 
@@ -43,7 +43,7 @@ def show_grid(config: Config, span: TimeSpan, stations: Sequence[str] = ()) -> N
     create_markdown_artifact(
         key="backfill-grid",
         markdown=f"# Stations, days and stages of {config.network.name}\n\n```\n{lines}\n```\n",
-        description=f"{config.network.name}, {span}",
+        description=f"{config.network.name}, {span.words}",
     )
 
 
@@ -54,13 +54,13 @@ def show_map(config: Config, span: TimeSpan) -> None:
     stations = space.stations().at(span.start_ns)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "map.png")
-        title = f"{config.network.name}: {len(events)} events, {span}"
+        title = f"{config.network.name}: {len(events)} events, {span.words}"
         save_map(events, stations, path, title=title)
         picture = base64.b64encode(path.read_bytes()).decode()
     create_image_artifact(
         image_url=f"data:image/png;base64,{picture}",
         key="map",
-        description=f"{len(events)} events of {config.network.name} in {span}",
+        description=f"{len(events)} events of {config.network.name}, {span.words}",
     )
 
 
@@ -91,7 +91,7 @@ def show_stations(config: Config, span: TimeSpan) -> int:
     create_table_artifact(
         table=rows,
         key="stations",
-        description=f"{len(rows)} stations of {config.network.name} in {span}, {n_silent} silent",
+        description=f"{config.network.name}, {span.words}: {len(rows)} stations, {n_silent} silent",
     )
     return n_silent
 
@@ -102,7 +102,7 @@ def show_events(config: Config, span: TimeSpan) -> int:
     create_markdown_artifact(
         key="events",
         markdown=f"# Events of {config.network.name}\n\n{events_table(events)}\n",
-        description=f"{len(events)} events in {span}",
+        description=f"{len(events)} events, {span.words}",
     )
     return len(events)
 
@@ -118,7 +118,7 @@ def events_table(events: Iterable[Event]) -> str:
     ]
     for event in ordered[:_MOST_EVENTS]:
         origin, magnitude = event.preferred_origin, event.preferred_magnitude
-        size = f"{magnitude.magnitude_type} {magnitude.value:.1f}" if magnitude else ""
+        size = f"{magnitude.magnitude_type} {magnitude.value:z.1f}" if magnitude else ""
         lines.append(
             f"| {origin.time:%Y-%m-%d %H:%M:%S} | {size} | {origin.latitude:.3f} "
             f"| {origin.longitude:.3f} | {origin.depth_km:.1f} | {origin.n_stations} "

@@ -7,7 +7,7 @@ from datetime import timedelta
 from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import StateType
-from prefect.events.actions import CallWebhook, ChangeFlowRunState, DoNothing, RunDeployment
+from prefect.events.actions import CallWebhook, ChangeFlowRunState, RunDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 from pydantic import SecretStr
@@ -18,6 +18,8 @@ _SILENT = timedelta(seconds=240)
 """Four heartbeats, as ``deployments/prefect.env`` sets them."""
 _CYCLES_MISSED = 3
 _SHORTEST_OUTAGE_S = 900
+_ONE_REPORT_S = 60.0
+"""What is told within this time, one report is made of."""
 _BLOCK = "geomon-alerts"
 
 
@@ -47,7 +49,8 @@ def make_automations(client: SyncPrefectClient, config: Config, name: str) -> li
 def _automations(client: SyncPrefectClient, config: Config, name: str) -> Iterator[AutomationCore]:
     yield _end_dead_runs()
     yield _report_events(client, config, name)
-    yield _miss_the_monitor(client, config, name)
+    if config.alerts.webhook_url is not None:
+        yield _miss_the_monitor(client, config, name, config.alerts.webhook_url)
 
 
 def _end_dead_runs() -> AutomationCore:
@@ -68,27 +71,39 @@ def _end_dead_runs() -> AutomationCore:
     crash = ChangeFlowRunState(
         state=StateType.CRASHED, message=f"No sign of life for {_SILENT.seconds} s."
     )
-    name = "geomon: end flow runs that show no sign of life"
-    return AutomationCore(name=name, trigger=trigger, actions=[crash])
+    return AutomationCore(
+        name="geomon: end flow runs that show no sign of life",
+        description="Runs whose process and worker died are marked as crashed.",
+        trigger=trigger,
+        actions=[crash],
+    )
 
 
 def _report_events(client: SyncPrefectClient, config: Config, name: str) -> AutomationCore:
-    """Report the last day anew when an event or a station is told of."""
+    """Report the last day anew when an event or a station is told of.
+
+    The first one fires, those of the same cycle come into the same report.
+    """
     trigger = EventTrigger(
         expect={"geomon.*"},
         match=ResourceSpecification({"geomon.network": [config.network.name]}),
         posture=Posture.Reactive,
         threshold=1,
-        within=timedelta(0),
+        within=timedelta(seconds=min(config.schedule.monitor_every_s / 2, _ONE_REPORT_S)),
     )
     report = client.read_deployment_by_name(f"report/{name}")
     action = RunDeployment(source="selected", deployment_id=report.id)
     return AutomationCore(
-        name=f"geomon: report what is told of {name}", trigger=trigger, actions=[action]
+        name=f"geomon: report what is told of {name}",
+        description="A new event, its updates and retraction, or a station silent or back.",
+        trigger=trigger,
+        actions=[action],
     )
 
 
-def _miss_the_monitor(client: SyncPrefectClient, config: Config, name: str) -> AutomationCore:
+def _miss_the_monitor(
+    client: SyncPrefectClient, config: Config, name: str, url: str
+) -> AutomationCore:
     """Tell that nobody watches: after a cycle, none has completed for some time."""
     monitor = client.read_deployment_by_name(f"monitor/{name}")
     outage_s = max(_CYCLES_MISSED * config.schedule.monitor_every_s, _SHORTEST_OUTAGE_S)
@@ -103,13 +118,12 @@ def _miss_the_monitor(client: SyncPrefectClient, config: Config, name: str) -> A
         threshold=1,
         within=timedelta(seconds=outage_s),
     )
-    action: CallWebhook | DoNothing = DoNothing()
-    if config.alerts.webhook_url is not None:
-        block = Webhook(url=SecretStr(config.alerts.webhook_url))
-        saved = block.save(f"{_BLOCK}-{name.lower()}", overwrite=True)
-        text = f"{config.network.name}: no cycle of the monitor completed for {outage_s} s"
-        payload = json.dumps({"kind": "monitor.silent", "text": text})
-        action = CallWebhook(block_document_id=saved, payload=payload)
+    block = Webhook(url=SecretStr(url)).save(f"{_BLOCK}-{name.lower()}", overwrite=True)
+    text = f"{config.network.name}: no cycle of the monitor completed for {outage_s} s"
+    payload = json.dumps({"kind": "monitor.silent", "text": text})
     return AutomationCore(
-        name=f"geomon: tell when nobody watches {name}", trigger=trigger, actions=[action]
+        name=f"geomon: tell when nobody watches {name}",
+        description=f"Calls the webhook {outage_s} s after the monitor's last completed cycle.",
+        trigger=trigger,
+        actions=[CallWebhook(block_document_id=block, payload=payload)],
     )

@@ -35,7 +35,7 @@ def run_unit(config_name: str, unit: BackfillUnit, pick_on: PickOn) -> UnitRepor
 
 @flow(
     name="backfill",
-    flow_run_name="backfill {request.start:%Y-%m-%d} to {request.end:%Y-%m-%d} [{request.mode}]",
+    flow_run_name="backfill {request.span.words} [{request.mode}]",
     task_runner=task_runner(),
 )
 def backfill(request: BackfillRequest) -> State[Any]:
@@ -58,7 +58,8 @@ def backfill(request: BackfillRequest) -> State[Any]:
         progress=FlowProgress(),
     )  # fmt: skip
     show_grid(config, request.span, request.stations)
-    return closing_state({"backfill": report.as_dict()}, stopped=report.stopped)
+    changed = [report.difference.text()] if report.difference else []
+    return closing_state({"backfill": report.as_dict()}, stopped=report.stopped, also=changed)
 
 
 def _pick_on_gpu(config_name: str, _: Config, unit: BackfillUnit) -> PickReport:
@@ -93,5 +94,5 @@ def _show_plan(plan: BackfillPlan) -> None:
     create_markdown_artifact(
         key="backfill-plan",
         markdown=f"# Backfill plan\n\n```\n{plan.text()}\n```\n",
-        description=f"{plan.n_units} units of {plan.n_stations} stations, {plan.n_days} days",
+        description=f"{plan.n_units} units of {plan.n_stations} x {plan.n_days} station-days",
     )

@@ -50,7 +50,7 @@ def ingest_stage(request: StationsRequest, progress: FlowProgress) -> Result:
 
 @flow(
     name="ingest",
-    flow_run_name="ingest {request.start:%Y-%m-%d %H:%M} to {request.end:%Y-%m-%d %H:%M}",
+    flow_run_name="ingest {request.span.words}",
     task_runner=task_runner(),
 )
 def ingest(request: StationsRequest) -> State[Any]:

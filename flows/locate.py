@@ -35,7 +35,7 @@ def locate_stage(config: str, span: TimeSpan, days_per_task: int, progress: Flow
 
 @flow(
     name="locate",
-    flow_run_name="locate {request.start:%Y-%m-%d %H:%M} to {request.end:%Y-%m-%d %H:%M}",
+    flow_run_name="locate {request.span.words}",
     task_runner=task_runner(),
 )
 def locate(request: LocateRequest) -> State[Any]:

@@ -48,7 +48,7 @@ def pick_stage(request: StationsRequest, progress: FlowProgress) -> Result:
 
 @flow(
     name="pick",
-    flow_run_name="pick {request.start:%Y-%m-%d %H:%M} to {request.end:%Y-%m-%d %H:%M}",
+    flow_run_name="pick {request.span.words}",
     task_runner=task_runner(),
 )
 def pick(request: StationsRequest) -> State[Any]:

@@ -9,7 +9,7 @@ from flows.artifacts import show_coverage, show_events, show_map, show_stations
 from flows.requests import ReportRequest
 
 
-@flow(name="report", flow_run_name="report {request.name} {request.span}")
+@flow(name="report", flow_run_name="report {request.name} {request.when}")
 def report(request: ReportRequest) -> State[Any]:
     """Leave the coverage, the events with a map, and the stations of a day; nothing is computed."""
     config, span = request.load(), request.span

@@ -1,5 +1,6 @@
 """What each flow can be asked: the forms of the Prefect page."""
 
+import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -26,8 +27,8 @@ class NetworkRequest(BaseModel):
         extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
     )
 
-    config: str = "demo"
-    """Config file of the network, or the name of a shipped one."""
+    config: str = Field(default_factory=lambda: os.environ.get("GEOMON_CONFIG_FILE", "demo"))
+    """Config file of the network; the deployment's own when left out."""
 
     @property
     def name(self) -> str:
@@ -70,7 +71,7 @@ class StationsRequest(SpanRequest):
     """A network, some of its stations and a stretch of time."""
 
     stations: tuple[StationPattern, ...] = ()
-    """Stations as NET.STA, wildcards allowed; all of the network when empty."""
+    """Stations as NET.STA, wildcards allowed; all of the network when the list is empty."""
     days_per_task: Annotated[int, Field(ge=1, le=31)] = 7
     """Days of one station that make one task."""
     max_parallel: Annotated[int, Field(ge=1, le=64)] = 2
@@ -88,7 +89,7 @@ class DailyRequest(NetworkRequest):
     """A network and a day."""
 
     day: date | None = None
-    """The UTC day; yesterday when empty."""
+    """The UTC day; yesterday when None."""
 
     @property
     def chosen_day(self) -> date:
@@ -100,7 +101,12 @@ class ReportRequest(NetworkRequest):
     """A network and a day to report on."""
 
     day: date | None = None
-    """The UTC day; the last 24 hours when empty."""
+    """The UTC day; the last 24 hours when None."""
+
+    @property
+    def when(self) -> str:
+        """The day, or the last 24 hours, in words."""
+        return f"{self.day}" if self.day else "of the last 24 h"
 
     @property
     def span(self) -> TimeSpan:
@@ -115,20 +121,21 @@ class BackfillRequest(SpanRequest):
     """A network, months of its stations, and what of them is to be done."""
 
     stations: tuple[StationPattern, ...] = ()
-    """Stations as NET.STA, wildcards allowed; all of the network when empty."""
-    max_parallel: Annotated[int, Field(ge=1, le=64)] = 2
-    """Stations at work at once."""
+    """Stations as NET.STA, wildcards allowed; all of the network when the list is empty."""
     mode: Literal["missing", "failed", "missing+failed", "stale", "all"] = "missing+failed"
-    """What to do: what was never done, what failed, what an older picker or config did, or all."""
-    pick_on: PickOn = "cpu-pool"
-    """Where phases are picked: here, or by the workers with a GPU."""
-    max_hours: Annotated[float, Field(gt=0)] | None = None
-    """Begin nothing that would end later than after so many hours; no limit when empty."""
-    max_cost: Annotated[float, Field(gt=0)] | None = None
-    """Begin nothing that would cost more, by the config's compute.cost_per_hour; no limit when
-    empty."""
+    """What to do: what was never done, what failed, both, what an older picker or config did, or
+    all."""
     dry_run: bool = False
     """Only plan, and tell what it would take."""
+    pick_on: PickOn = "cpu-pool"
+    """Where phases are picked: here, or by the workers with a GPU."""
+    max_parallel: Annotated[int, Field(ge=1, le=64)] = 2
+    """Stations at work at once."""
+    max_hours: Annotated[float, Field(gt=0)] | None = None
+    """Begin nothing that would end later than after so many hours; None is without limit."""
+    max_cost: Annotated[float, Field(gt=0)] | None = None
+    """Begin nothing that would cost more, by the config's compute.cost_per_hour; None is without
+    limit."""
 
 
 class RetrainRequest(NetworkRequest):
@@ -137,7 +144,7 @@ class RetrainRequest(NetworkRequest):
     days: Annotated[int, Field(ge=1, le=3650)] = 90
     """How far back labels are taken from, days."""
     end: UtcTime | None = None
-    """Up to when; now when empty."""
+    """Up to when; now when None."""
     epochs: Annotated[int, Field(ge=1, le=1000)] = 30
     """Most epochs of training; it stops earlier when nothing gets better."""
     steps_an_epoch: Annotated[int, Field(ge=1, le=10_000)] = 100

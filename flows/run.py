@@ -29,7 +29,7 @@ from geomon.services import champion, processes
 
 @flow(
     name="run",
-    flow_run_name="run {request.start:%Y-%m-%d %H:%M} to {request.end:%Y-%m-%d %H:%M}",
+    flow_run_name="run {request.span.words}",
     task_runner=task_runner(),
 )
 def run(request: StationsRequest) -> State[Any]:

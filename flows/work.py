@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from prefect import Task
@@ -18,7 +17,7 @@ from geomon.config import Config
 from geomon.errors import GeomonError
 from geomon.services.reports import Report, distinct
 from geomon.services.workspace import workspace
-from geomon.times import NS_PER_DAY, TimeSpan, from_ns
+from geomon.times import NS_PER_DAY, TimeSpan
 
 logger = logging.getLogger(__name__)
 
@@ -35,17 +34,7 @@ class Chunk:
     span: TimeSpan
 
     def __str__(self) -> str:
-        return f"{self.station} {describe(self.span)}"
-
-
-def describe(span: TimeSpan) -> str:
-    """Name a span as a person would: a day, some days, or times."""
-    start, end = span.start, span.end
-    if span.start_ns % NS_PER_DAY or span.end_ns % NS_PER_DAY:
-        whole_day = start.date() == from_ns(span.end_ns - 1).date()
-        return f"{start:%Y-%m-%d %H:%M} to {end:{'%H:%M' if whole_day else '%Y-%m-%d %H:%M'}}"
-    last = end - timedelta(days=1)
-    return f"{start:%Y-%m-%d}" if last <= start else f"{start:%Y-%m-%d} to {last:%Y-%m-%d}"
+        return f"{self.station} {self.span.words}"
 
 
 def may_try_again(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
@@ -178,23 +167,44 @@ def _sum(one: Any, other: Any) -> Any:  # noqa: ANN401 - any value a report hold
     return None
 
 
-def closing_state(results: Mapping[str, Result], *, stopped: str = "") -> State[Any]:
-    """Return how a flow ends: failed when nothing at all worked, else completed.
+def closing_state(
+    results: Mapping[str, Result], *, stopped: str = "", also: Sequence[str] = ()
+) -> State[Any]:
+    """Return how a flow that came to its end ends, and what it did as the message of the state.
 
-    Units that failed are named in the message of the state, as the Prefect page shows it; they
-    stay in the ledger and are tried again by the next run. `stopped` says why a flow ended before
-    it was through.
+    Units that failed are named in it; they stay in the ledger and are tried again by the next run.
+
+    Parameters
+    ----------
+    results : mapping of str to dict
+        A report for each stage.
+    stopped : str
+        Why it ended before it was through.
+    also : sequence of str
+        What else there is to say.
     """
     n_failed = sum(int(result["n_failed"]) for result in results.values())
     problems = distinct([line for result in results.values() for line in result["problems"]], 5)
     data = {stage: plain(result) for stage, result in results.items()}
+    done = [f"{stage}: {said}" for stage, result in results.items() if (said := counts(result))]
     if stopped:
-        return Completed(name="Stopped", message="; ".join([stopped, *problems]), data=data)
+        message = "; ".join([stopped, *problems, *done, *also])
+        return Completed(name="Stopped", message=message, data=data)
     if not n_failed:
-        return Completed(message="; ".join(problems) or None, data=data)
-    message = f"{n_failed} failed: {'; '.join(problems)}"
+        return Completed(message="; ".join([*done, *also, *problems]) or None, data=data)
+    message = "; ".join([f"{n_failed} failed: {'; '.join(problems)}", *done, *also])
     logger.warning(message)
     return Completed(name="CompletedWithFailures", message=message, data=data)
+
+
+def counts(result: Result) -> str:
+    """Say what a report counts, zeros left out: ``8 events created, 120 picks added``."""
+    found = {
+        key.removeprefix("n_").replace("_", " "): value
+        for key, value in result.items()
+        if key.startswith("n_") and key != "n_failed" and value
+    }
+    return ", ".join(f"{value:,} {name}" for name, value in found.items())
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - anything in a report

@@ -171,6 +171,16 @@ class TimeSpan:
         """Return the UTC days the span touches, in order."""
         return [part.start.date() for part in self.steps(NS_PER_DAY)]
 
+    @property
+    def words(self) -> str:
+        """The span as a person would name it: a day, some days (the last included), or times."""
+        start, end = self.start, self.end
+        if self.start_ns % NS_PER_DAY or self.end_ns % NS_PER_DAY:
+            is_one_day = start.date() == from_ns(self.end_ns - 1).date()
+            return f"{start:%Y-%m-%d %H:%M} to {end:{'%H:%M' if is_one_day else '%Y-%m-%d %H:%M'}}"
+        last = end - timedelta(days=1)
+        return f"{start:%Y-%m-%d}" if last <= start else f"{start:%Y-%m-%d} to {last:%Y-%m-%d}"
+
 
 def day_span(day: date) -> TimeSpan:
     """Return the 24 hours of a UTC day."""

@@ -72,3 +72,16 @@ def test_steps_cover_a_span_once(span: TimeSpan, step: int) -> None:
     assert sum(part.end_ns - part.start_ns for part in parts) == span.end_ns - span.start_ns
     assert all(part.start_ns // step == (part.end_ns - 1) // step for part in parts)
     assert merged(parts) == merged([span])
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "name"),
+    [
+        ("2014-05-01", "2014-05-02", "2014-05-01"),
+        ("2014-05-01", "2014-05-08", "2014-05-01 to 2014-05-07"),
+        ("2014-05-01T10:00", "2014-05-01T11:30", "2014-05-01 10:00 to 11:30"),
+        ("2014-05-01T23:30", "2014-05-02T00:30", "2014-05-01 23:30 to 2014-05-02 00:30"),
+    ],
+)
+def test_spans_are_named_as_a_person_would(start: str, end: str, name: str) -> None:
+    assert TimeSpan.parse(start, end).words == name

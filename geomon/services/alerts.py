@@ -101,7 +101,7 @@ def headline(summary: EventSummary, network: str) -> str:
     """Say on one line what happened where and when; automatic solutions are provisional."""
     size = "no magnitude"
     if summary.magnitude is not None:
-        size = f"{summary.magnitude_type} {summary.magnitude:.1f}"
+        size = f"{summary.magnitude_type} {summary.magnitude:z.1f}"
     depth = "" if summary.depth_km is None else f" {summary.depth_km:.1f} km deep"
     state = "provisional" if summary.review_state == "automatic" else summary.review_state
     return (

@@ -56,8 +56,7 @@ class BackfillUnit:
         return self.station == NETWORK
 
     def __str__(self) -> str:
-        last = TimeSpan(self.span.end_ns - 1, self.span.end_ns).start
-        return f"{self.station} {self.span.start:%Y-%m-%d} to {last:%Y-%m-%d}"
+        return f"{self.station} {self.span.words}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +110,7 @@ class BackfillPlan(Report):
     def text(self) -> str:
         """Return the plan for a person."""
         lines = [
-            f"{self.start} to {self.end}: {self.n_stations} stations, {self.n_days} days, "
-            f"mode {self.mode}"
+            f"{self.span.words}, mode {self.mode}: {self.n_stations} x {self.n_days} station-days"
         ]
         for stage, states in self.to_do.items():
             counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
@@ -183,7 +181,7 @@ def plan(
     touched = {(_station(cell.key), places[cell.day]) for cell in wanted}
     units = [BackfillUnit(station, parts[index]) for station, index in touched]
     rule = config.compute
-    fetch_gb, hours = _gigabytes(config, wanted), _hours(config, wanted)
+    fetch_gb, hours = _gigabytes(config, wanted), _hours(config, span, wanted)
     return BackfillPlan(
         mode=mode,
         start=format_ns(span.start_ns),
@@ -224,15 +222,19 @@ def _gigabytes(config: Config, wanted: Iterable[Cell]) -> float:
     return n_samples * _BYTES_PER_SAMPLE / 1e9
 
 
-def _hours(config: Config, wanted: Iterable[Cell]) -> float | None:
+def _hours(config: Config, span: TimeSpan, wanted: Iterable[Cell]) -> float | None:
     ledger = workspace(config).coverage
-    seconds = 0.0
-    for stage, n_days in Counter(cell.stage for cell in wanted).items():
-        each = ledger.seconds_per_day(_PRODUCTS[stage])
-        if each is None:
+    lengths_s = {part.start.date(): part.duration_s for part in span.steps(NS_PER_DAY)}
+    to_do_s: Counter[Stage] = Counter()
+    for cell in wanted:
+        to_do_s[cell.stage] += round(lengths_s[cell.day])
+    hours = 0.0
+    for stage, seconds in to_do_s.items():
+        each_s = ledger.seconds_per_day(_PRODUCTS[stage])
+        if each_s is None:
             return None
-        seconds += each * n_days
-    return seconds / 3600
+        hours += each_s / 3600 * seconds / 86_400
+    return hours
 
 
 def run_one(

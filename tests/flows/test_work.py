@@ -5,26 +5,13 @@ from prefect import flow, task
 from prefect.client.orchestration import get_client
 
 from flows.progress import FlowProgress
-from flows.work import TASK, closing_state, combined, describe, fan_out, parts_of, task_runner
+from flows.work import TASK, closing_state, combined, fan_out, parts_of, task_runner
 from geomon.errors import PickerMismatch, SourceUnavailable
 from geomon.services.reports import Report
 from geomon.times import TimeSpan
 
 QUICK = TASK | {"retry_delay_seconds": 0, "retry_jitter_factor": None}
 pytestmark = pytest.mark.usefixtures("prefect_server")
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "name"),
-    [
-        ("2014-05-01", "2014-05-02", "2014-05-01"),
-        ("2014-05-01", "2014-05-08", "2014-05-01 to 2014-05-07"),
-        ("2014-05-01T10:00", "2014-05-01T11:30", "2014-05-01 10:00 to 11:30"),
-        ("2014-05-01T23:30", "2014-05-02T00:30", "2014-05-01 23:30 to 2014-05-02 00:30"),
-    ],
-)
-def test_spans_are_named_as_a_person_would(start: str, end: str, name: str) -> None:
-    assert describe(TimeSpan.parse(start, end)) == name
 
 
 def test_spans_are_cut_at_midnights_from_their_first_day() -> None:

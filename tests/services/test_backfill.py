@@ -74,8 +74,8 @@ def test_time_and_cost_are_quoted_from_what_was_measured(done, config: Config) -
     everything = plan(made, SPAN, mode="all")
     each = {p: workspace(made).coverage.seconds_per_day(p) for p in ("archive", "pick", "locate")}
     assert all(each.values())
-    seconds = N_STREAMS * (each["archive"] + each["pick"]) + each["locate"]
-    assert everything.hours == pytest.approx(seconds / 3600)
+    a_day = N_STREAMS * (each["archive"] + each["pick"]) + each["locate"]
+    assert everything.hours == pytest.approx(a_day / 3600 * SPAN.duration_s / 86_400)
     priced = made.model_copy(update={"compute": config.compute})
     quoted = plan(priced, SPAN, mode="all")
     assert quoted.cost == pytest.approx(7.0 * quoted.hours + 0.1 * quoted.fetch_gb)
