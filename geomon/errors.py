@@ -12,6 +12,7 @@
     │   └── StationMetadataError
     ├── StoreError                   the archive, catalogue or ledger
     │   ├── NotArchived (LookupError)
+    │   ├── NotHeld (LookupError)      the catalogue has no such event, pick or change
     │   ├── CorruptObject              a stored object fails its checksum
     │   ├── StoreConflict              retryable: another writer holds it, or it is locked
     │   ├── StoreUnavailable           retryable: a store behind a network does not answer
@@ -72,6 +73,10 @@ class StoreError(GeomonError):
 
 class NotArchived(StoreError, LookupError):
     """The archive has never held the stream asked for."""
+
+
+class NotHeld(StoreError, LookupError):
+    """The catalogue holds no such event, pick or change."""
 
 
 class CorruptObject(StoreError):

@@ -10,13 +10,16 @@ from geomon.api import fdsn_availability, fdsn_dataselect, fdsn_event, fdsn_stat
 from geomon.api.access import Access, access_api
 from geomon.api.columns import columns_api
 from geomon.api.guard import Guard
+from geomon.api.history import history_api
 from geomon.api.live import Pulse, live_api
 from geomon.api.pages import json_api
 from geomon.api.problems import add_problem_answers
 from geomon.api.queue import queue_api
+from geomon.api.records import records_api
 from geomon.api.review import review_api
 from geomon.api.stationpage import station_api
 from geomon.api.watch import Watch
+from geomon.api.windows import windows_api
 from geomon.config import Config
 from geomon.services.workspace import workspace
 
@@ -59,10 +62,13 @@ def create_app(config: Config, *, host: str = "127.0.0.1") -> FastAPI:
     app.include_router(live_api(pulse))
     app.include_router(access_api(access))
     app.include_router(json_api(space, watch))
+    app.include_router(records_api(space, watch))
     app.include_router(columns_api(space))
     app.include_router(station_api(space, watch))
     app.include_router(review_api(space))
+    app.include_router(history_api(space))
     app.include_router(queue_api(space, watch))
+    app.include_router(windows_api(space, watch))
 
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     @app.api_route("/coverage", methods=["GET", "HEAD"], include_in_schema=False)

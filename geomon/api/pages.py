@@ -11,27 +11,22 @@ from geomon.api import schemas
 from geomon.api.details import event_detail
 from geomon.api.fdsn import RequestProblem
 from geomon.api.fdsn_event import MAX_EVENTS
-from geomon.api.quality import noise, quality_rows
-from geomon.api.sections import channel_records, event_records, network_records
 from geomon.api.watch import Watch, share, timeline
 from geomon.events import Event
-from geomon.ids import SeedId
 from geomon.services.workspace import Workspace
 from geomon.stores.exports import to_geojson
 from geomon.stores.queries import OWN, EventQuery, Order
 from geomon.times import NS_PER_DAY, TimeSpan, parse_time
 
 MAX_COVERAGE_DAYS = 3660
-MAX_SECTION_S = 1800
 
 type Time = Annotated[str | None, Query(description="ISO 8601, UTC", max_length=40)]
-type Bins = Annotated[int, Query(ge=50, le=8000, description="Steps the span is divided into")]
 
 _ORDERS: dict[str, Order] = {
     "time": "time", "-time": "-time", "magnitude": "magnitude", "-magnitude": "-magnitude",
 }  # fmt: skip
 _PROBLEM = {"application/json": {"schema": schemas.Problem.model_json_schema()}}
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
+PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"description": "Impossible request", "content": _PROBLEM},
     404: {"description": "No such thing", "content": _PROBLEM},
     422: {"description": "A parameter is not as it must be", "content": _PROBLEM},
@@ -46,7 +41,7 @@ class GeoJsonResponse(JSONResponse):
 
 def json_api(space: Workspace, watch: Watch) -> APIRouter:
     """Return the routes of the JSON interface."""
-    router = APIRouter(prefix="/api", tags=["json"], responses=_PROBLEMS)
+    router = APIRouter(prefix="/api", tags=["json"], responses=PROBLEMS)
 
     @router.get("/status", response_model=schemas.Status)
     def status() -> schemas.Status:
@@ -78,7 +73,7 @@ def json_api(space: Workspace, watch: Watch) -> APIRouter:
     @router.get("/events/{event_id}", response_model=schemas.EventDetail)
     def event(event_id: str, as_of: Time = None) -> schemas.EventDetail:
         """Return one event with arrivals, station magnitudes and its history."""
-        found = _event(space, event_id, as_of)
+        found = event_named(space, event_id, as_of)
         return event_detail(found, space.catalog.revisions(found.event_id))
 
     @router.get("/stations", response_model=schemas.StationCollection)
@@ -90,56 +85,6 @@ def json_api(space: Workspace, watch: Watch) -> APIRouter:
     def coverage(start: Time = None, end: Time = None) -> schemas.Coverage:
         """Return how much of [start, end) was archived, picked and searched for events."""
         return _coverage(watch, span_asked(start, end, watch))
-
-    @router.get("/waveforms", response_model=schemas.Records)
-    def waveforms(
-        event_id: Annotated[str | None, Query(max_length=255)] = None,
-        channel: Annotated[str | None, Query(description="NET.STA.LOC.CHA")] = None,
-        start: Time = None,
-        end: Time = None,
-        component: Annotated[str, Query(pattern="^[A-Z0-9]$")] = "Z",
-        bins: Bins = 800,
-        highpass_hz: Annotated[float, Query(ge=0, le=50)] = 1.0,
-    ) -> schemas.Records:
-        """Return waveforms for plotting: of an event by distance, of one channel, or of all.
-
-        An event is named by its id; otherwise a span is, and a channel, without which every station
-        is shown.
-
-        Raises
-        ------
-        RequestProblem
-            With status 400 if neither is named, or the span is too long.
-        """
-        if event_id is not None:
-            found = _event(space, event_id)
-            return event_records(space, watch.stations(), found, component, bins, highpass_hz)
-        if channel is None and start is not None and end is not None:
-            span = span_asked(start, end, watch)
-            if span.duration_s > MAX_SECTION_S:
-                raise RequestProblem(400, f"all stations are shown for {MAX_SECTION_S} s at most")
-            return network_records(space, watch.stations(), span, component, bins, highpass_hz)
-        seed_id, span = _channel_span(channel, start, end)
-        return channel_records(space, watch.stations(), seed_id, span, bins, highpass_hz)
-
-    @router.get("/quality", response_model=schemas.Qualities)
-    def quality(
-        start: Time = None,
-        end: Time = None,
-        stations: Annotated[str | None, Query(description="NET.STA,…", max_length=2000)] = None,
-    ) -> schemas.Qualities:
-        """Return how good the record of every channel and day that touches [start, end) is."""
-        return quality_rows(space, span_asked(start, end, watch), stations)
-
-    @router.get("/quality/psd", response_model=schemas.Noise)
-    def quality_psd(
-        stream: Annotated[str, Query(description="NET.STA.LOC.BI", max_length=40)],
-        component: Annotated[str, Query(pattern="^[A-Z0-9]$")] = "Z",
-        start: Time = None,
-        end: Time = None,
-    ) -> schemas.Noise:
-        """Return the noise of one channel in [start, end), and the global noise models."""
-        return noise(space, stream, component, span_asked(start, end, watch))
 
     return router
 
@@ -234,7 +179,7 @@ def _coverage(watch: Watch, span: TimeSpan) -> schemas.Coverage:
     )  # fmt: skip
 
 
-def _event(space: Workspace, event_id: str, as_of: str | None = None) -> Event:
+def event_named(space: Workspace, event_id: str, as_of: str | None = None) -> Event:
     """Return an event by any id that leads to it.
 
     Raises
@@ -246,24 +191,6 @@ def _event(space: Workspace, event_id: str, as_of: str | None = None) -> Event:
     if found is None:
         raise RequestProblem(404, f"{event_id[:80]}: no such event in the catalogue")
     return found
-
-
-def _channel_span(
-    channel: str | None, start: str | None, end: str | None
-) -> tuple[SeedId, TimeSpan]:
-    """Return which channel to draw, and when.
-
-    Raises
-    ------
-    RequestProblem
-        With status 400 if that is not said, or the span is too long.
-    """
-    if channel is None or start is None or end is None:
-        raise RequestProblem(400, "give event_id, or start and end, with a channel or without")
-    span = TimeSpan.parse(start, end)
-    if span.end_ns - span.start_ns > 2 * NS_PER_DAY:
-        raise RequestProblem(400, "a span of one channel may be two days long at most")
-    return SeedId.parse(channel), span
 
 
 def _time(text: str | None) -> int | None:

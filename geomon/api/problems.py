@@ -11,7 +11,8 @@ from starlette.exceptions import HTTPException
 
 from geomon.api import fdsn, fdsn_availability, fdsn_dataselect, fdsn_event, fdsn_station
 from geomon.api.fdsn import RequestProblem, Service
-from geomon.errors import DataError, GeomonError, StoreTimeout
+from geomon.errors import DataError, GeomonError, NotHeld, StoreTimeout
+from geomon.stores.amending import Outdated
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,10 @@ def _failed(request: Request, error: Exception) -> Response:
         return problem(request, error.status, error.detail, error.headers)
     if isinstance(error, DataError):
         return problem(request, 400, str(error))
+    if isinstance(error, NotHeld):
+        return problem(request, 404, str(error))
+    if isinstance(error, Outdated):
+        return problem(request, 409, str(error))
     if isinstance(error, StoreTimeout):
         logger.warning("%s: %s", request.url, error)
         return problem(request, 413, "The answer would take too long; narrow the request.")

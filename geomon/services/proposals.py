@@ -192,11 +192,12 @@ def _resolved(wanted: Sequence[WantedPick], known: Sequence[Pick], actor: str) -
         if key in found:
             msg = f"{one.seed_id}: an event has one {one.phase} pick a station; two are given"
             raise DataError(msg)
-        found[key] = same[0] if same else _manual(one, actor)
+        found[key] = same[0] if same else manual_pick(one, actor)
     return list(found.values())
 
 
-def _manual(wanted: WantedPick, actor: str) -> Pick:
+def manual_pick(wanted: WantedPick, actor: str) -> Pick:
+    """Return a pick as the manual one of an analyst."""
     uncertainty_s = wanted.uncertainty_s
     return Pick(
         time=wanted.time,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import get_args
 
 from geomon.config import Config
-from geomon.errors import DataError, StoreError
+from geomon.errors import DataError, NotHeld
 from geomon.events import Event, ReviewState
 from geomon.services.proposals import (
     Proposal,
@@ -61,7 +61,7 @@ def save(
         If the picks give no solution.
     Outdated
         If the event is no longer at this revision.
-    StoreError
+    NotHeld
         If there is no such event.
     """
     held = current(config, event_id)
@@ -118,7 +118,7 @@ def merge(
         If no other event is named, or the picks give no solution.
     Outdated
         If one of the events is no longer at the revision given.
-    StoreError
+    NotHeld
         If one of them is unknown.
     """
     held = current(config, event_id)
@@ -154,7 +154,7 @@ def split(
         If either part gives no solution.
     Outdated
         If the event is no longer at this revision.
-    StoreError
+    NotHeld
         If there is no such event.
     """
     held = current(config, event_id)
@@ -187,7 +187,7 @@ def judge(
     ------
     DataError
         If the state or the type is none there is.
-    StoreError
+    NotHeld
         If there is no such event.
     """
     check_actor(actor)
@@ -213,7 +213,7 @@ def comment(config: Config, event_id: str, *, actor: str, reason: str) -> Event:
     ------
     DataError
         If the remark is empty.
-    StoreError
+    NotHeld
         If there is no such event.
     """
     check_actor(actor)
@@ -239,7 +239,7 @@ def restore(
     ------
     Outdated
         If the event is no longer at `revision`.
-    StoreError
+    NotHeld
         If there is no such event or revision.
     """
     check_actor(actor)
@@ -247,7 +247,7 @@ def restore(
     earlier = [one for one in _catalog(config).revisions(held.event_id) if one.revision == to]
     if not earlier:
         msg = f"{event_id}: has no revision {to}"
-        raise StoreError(msg)
+        raise NotHeld(msg)
     state = "reviewed" if earlier[0].review_state == "automatic" else earlier[0].review_state
     _amendments(config).amend(
         earlier[0], state=state, actor=actor, reason=reason or f"as in revision {to}",
@@ -261,13 +261,13 @@ def current(config: Config, event_id: str) -> Event:
 
     Raises
     ------
-    StoreError
+    NotHeld
         If there is no such event.
     """
     found = _catalog(config).event(event_id)
     if found is None:
         msg = f"{event_id}: no such event in the catalogue"
-        raise StoreError(msg)
+        raise NotHeld(msg)
     return found
 
 

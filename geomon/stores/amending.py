@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, select, update
 
-from geomon.errors import StoreError
+from geomon.errors import NotHeld, StoreError
 from geomon.events import Event, ReviewState
 from geomon.stores import schema
 from geomon.stores.database import Database, Run, Write
@@ -96,7 +96,7 @@ class Amendments:
         ------
         Outdated
             If the event has a newer revision.
-        StoreError
+        NotHeld
             If there is no such event.
         """
 
@@ -140,7 +140,7 @@ class Amendments:
         ------
         Outdated
             If any of the events has a newer revision.
-        StoreError
+        NotHeld
             If there is no such event.
         """
 
@@ -166,7 +166,7 @@ class Amendments:
         ------
         Outdated
             If the event has a newer revision.
-        StoreError
+        NotHeld
             If there is no such event.
         """
 
@@ -185,7 +185,7 @@ class Amendments:
 
         Raises
         ------
-        StoreError
+        NotHeld
             If there is no such event.
         """
         self._write(
@@ -209,7 +209,7 @@ class Amendments:
         ------
         Outdated
             If another event of the action was changed since.
-        StoreError
+        NotHeld
             If there is no such event, or no analyst's action to undo.
         """
 
@@ -292,7 +292,7 @@ def _held(connection: Connection, event_id: str) -> Held:
     held = find_held(connection, schema.event.c.id == key) if key is not None else []
     if not held or held[0].is_withdrawn:
         msg = f"{event_id}: no such event in the catalogue"
-        raise StoreError(msg)
+        raise NotHeld(msg)
     return held[0]
 
 
@@ -368,7 +368,7 @@ def _of_last_action(connection: Connection, event_id: str) -> list[Held]:
     ------
     Outdated
         If others of them were changed since.
-    StoreError
+    NotHeld
         If there is no such event, or the action was none of an analyst.
     """
     event, revision, run = schema.event, schema.event_revision, schema.run
@@ -380,10 +380,10 @@ def _of_last_action(connection: Connection, event_id: str) -> list[Held]:
     ).first()
     if found is None:
         msg = f"{event_id}: no such event in the catalogue"
-        raise StoreError(msg)
+        raise NotHeld(msg)
     if found[1] != "review":
         msg = f"{event_id}: nobody has reviewed it since it was located, so nothing can be undone"
-        raise StoreError(msg)
+        raise NotHeld(msg)
     touched = connection.scalars(select(revision.c.event).where(revision.c.run == found[0])).all()
     held = find_held(connection, event.c.id.in_(touched), revision.c.run == found[0])
     if len(held) < len(touched):

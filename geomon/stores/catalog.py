@@ -8,7 +8,7 @@ from typing import Self
 
 from sqlalchemy import Connection, func, select
 
-from geomon.errors import DataError, StoreError
+from geomon.errors import DataError, NotHeld
 from geomon.events import EvaluationMode, Event, Phase, Pick, ReviewState
 from geomon.ids import StationId, StreamId
 from geomon.stores import importing, pick_rows, queries, replacing, reviewing, schema
@@ -189,7 +189,7 @@ class Catalog:
 
         Raises
         ------
-        StoreError
+        NotHeld
             If there is no such event.
         """
         run = self.begin_run("review")
@@ -199,7 +199,7 @@ class Catalog:
         found = self.event(event_id)
         if found is None:
             msg = f"{event_id}: withdrawn while it was reviewed"
-            raise StoreError(msg)
+            raise NotHeld(msg)
         return found
 
     def import_quakeml(

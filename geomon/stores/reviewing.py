@@ -2,7 +2,7 @@
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from geomon.errors import StoreError
+from geomon.errors import NotHeld
 from geomon.events import ReviewState
 from geomon.stores.database import Write
 from geomon.stores.event_rows import COPIED, Held, revise
@@ -53,13 +53,13 @@ def review(write: Write, event_id: str, state: ReviewState, actor: str, reason: 
 
     Raises
     ------
-    StoreError
+    NotHeld
         If there is no such event.
     """
     key = find_event(write.connection, event_id)
     held = find_held(write.connection, event.c.id == key) if key is not None else []
     if not held or held[0].is_withdrawn:
         msg = f"{event_id}: no such event in the catalogue"
-        raise StoreError(msg)
+        raise NotHeld(msg)
     if held[0].review_state != state:
         revise(write, held, reason=reason or state, actor=actor, review_state=state)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, Select, case, func, select
 
-from geomon.errors import StoreError
+from geomon.errors import NotHeld
 from geomon.events import Phase, Pick
 from geomon.ids import StreamId
 from geomon.stores import schema
@@ -44,7 +44,7 @@ class Verdicts:
 
         Raises
         ------
-        StoreError
+        NotHeld
             If there is no such pick.
         """
 
@@ -162,7 +162,7 @@ def _row_of(connection: Connection, pick: Pick) -> int:
 
     Raises
     ------
-    StoreError
+    NotHeld
         If it was never stored.
     """
     table, picker = schema.pick, schema.picker
@@ -179,5 +179,5 @@ def _row_of(connection: Connection, pick: Pick) -> int:
     )
     if found is None:
         msg = f"{pick.seed_id}: no {pick.phase} pick at {pick.time.isoformat()}"
-        raise StoreError(msg)
+        raise NotHeld(msg)
     return int(found)

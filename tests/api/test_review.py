@@ -200,6 +200,27 @@ def test_the_queue_offers_what_is_least_sure(client: httpx.Client):
     assert client.post("/api/review/verdicts", json={**unknown, **ANNA}).status_code == 404
 
 
+def test_a_window_is_reviewed_whole(client: httpx.Client):
+    span = {"start": "2024-03-05T05:50:00", "end": "2024-03-05T06:20:00", "purpose": "exam"}
+    held = client.get("/api/review/windows", params=span).json()
+    assert held["n_reviewed"] == 0
+    first = held["windows"][0]
+    limits = {"start": first["start"], "end": first["end"]}
+    records = client.get("/api/waveforms", params={"channel": f"{first['stream']}Z", **limits})
+    picks = [p for trace in records.json()["traces"] for p in trace["picks"]]
+    assert len(picks) == first["n_picks"] > 2
+    onsets = [{key: one[key] for key in ("channel", "phase", "time")} for one in picks[1:]]
+    asked = {"stream": first["stream"], "start": first["start"], "onsets": onsets}
+    said = post(client, "windows", **asked, **ANNA)
+    assert said == {"n_onsets": len(picks) - 1, "n_wrong": 1, "is_new": True}
+    verdicts = client.get("/api/review/verdicts", params=limits).json()
+    of_stream = [one["verdict"] for one in verdicts if one["channel"].startswith(first["stream"])]
+    assert of_stream == ["wrong"] + ["correct"] * len(onsets)
+    assert client.get("/api/review/windows", params=span).json()["n_reviewed"] == 1
+    elsewhere = {**asked, "start": "2024-03-05T06:00:00Z"}
+    assert client.post("/api/review/windows", json={**elsewhere, **ANNA}).status_code == 400
+
+
 def test_the_command_does_the_same(space: Workspace, tmp_path, capsys):
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(space.config.model_dump(mode="json", exclude_unset=True)))

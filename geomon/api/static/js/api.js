@@ -61,7 +61,18 @@ export const getGrid = (limits, step, signal) => ask("coverage/grid", { ...span(
 export const getBackfill = (limits, signal) => ask("backfill/grid", span(limits), signal);
 export const getQueue = (limits, limit, signal) => ask("review/queue", { ...span(limits), limit }, signal);
 export const getChannel = (channel, limits, n, signal) => ask("waveforms", { channel, ...span(limits), bins: n }, signal);
+export const getVerdicts = (limits, signal) => ask("review/verdicts", span(limits), signal);
+export const getWindows = (limits, purpose, limit, signal) => ask("review/windows", { ...span(limits), purpose, limit }, signal);
+export const judgeWindow = (asked) => post("review/windows", asked);
 export const judgePick = (asked) => post("review/verdicts", asked);
+
+// All components of a stream, vertical first, with the picks of one of them.
+export async function getComponents(stream, limits, n, signal) {
+  const first = await getChannel(`${stream}Z`, limits, n, signal);
+  const others = await Promise.all(first.components.filter((name) => name !== "Z").map((name) => getChannel(`${stream}${name}`, limits, n, signal)));
+  const traces = [first, ...others].flatMap((one) => one.traces).filter((trace, i) => i > 0 || !first.components.length || first.components.includes("Z"));
+  return { ...first, traces };
+}
 
 export async function getStations(limits, signal) {
   const answer = await ask("stations", span(limits), signal);

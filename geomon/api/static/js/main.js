@@ -324,7 +324,7 @@ async function follow(changed, fromAddress) {
   if (changed.has("sort")) showList();
   if (changed.has("axis")) showSection();
   if (changed.has("event") || changed.has("station") || changed.has("day") || (changed.has("component") && state.event)) await showPanel();
-  if (changed.has("view") || (changed.has("span") && state.view !== "map")) await showSheet();
+  if (changed.has("view") || (state.view !== "map" && (changed.has("span") || (changed.has("queue") && fromAddress)))) await showSheet();
   document.documentElement.dataset.ready = "true";
 }
 

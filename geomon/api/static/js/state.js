@@ -15,9 +15,11 @@ export const state = {
   day: null, // of the station's drum, YYYY-MM-DD
   component: "Z",
   map: null, // [zoom, latitude, longitude]
+  queue: "events", // of what is reviewed: or "picks", "windows", "exam"
   view: "map", // or "coverage" or "review": the last part of the address
 };
 const VIEWS = ["coverage", "review"];
+const QUEUES = ["events", "picks", "windows", "exam"];
 
 const listeners = new Set();
 export const onChange = (listener) => listeners.add(listener);
@@ -33,7 +35,7 @@ export function update(changes, fromAddress = false) {
 
 function fromHash() {
   const values = new URLSearchParams(location.hash.slice(1));
-  const found = { span: "24h", minMagnitude: null, sort: "time", colour: "depth", axis: "longitude", event: null, station: null, day: null, component: "Z", map: null };
+  const found = { span: "24h", minMagnitude: null, sort: "time", colour: "depth", axis: "longitude", event: null, station: null, day: null, component: "Z", map: null, queue: "events" };
   const last = location.pathname.split("/").pop();
   found.view = VIEWS.includes(last) ? last : "map";
   if (values.get("span") in PRESETS) found.span = values.get("span");
@@ -44,6 +46,7 @@ function fromHash() {
   if (values.get("sort") === "magnitude") found.sort = "magnitude";
   if (values.get("colour") === "age") found.colour = "age";
   if (values.get("section") === "latitude") found.axis = "latitude";
+  if (QUEUES.includes(values.get("queue"))) found.queue = values.get("queue");
   if (/^[A-Z0-9]$/.test(values.get("component") ?? "")) found.component = values.get("component");
   found.event = values.get("event") || null;
   if (/^[A-Z0-9-]{1,8}\.[A-Z0-9-]{1,8}$/.test(values.get("station") ?? "") && !found.event) found.station = values.get("station");
@@ -65,6 +68,7 @@ function writeHash() {
   if (state.map) parts.push(`map=${state.map[0].toFixed(2)}/${state.map[1].toFixed(4)}/${state.map[2].toFixed(4)}`);
   if (state.event) parts.push(`event=${encodeURIComponent(state.event)}`);
   if (state.station) parts.push(`station=${state.station}`);
+  if (state.view === "review" && state.queue !== "events") parts.push(`queue=${state.queue}`);
   if (state.station && state.day) parts.push(`day=${state.day}`);
   const path = `${location.pathname.replace(/[^/]*$/, "")}${state.view === "map" ? "" : state.view}`;
   const address = `${path}${location.search}${parts.length ? `#${parts.join("&")}` : ""}`;
