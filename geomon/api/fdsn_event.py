@@ -17,6 +17,7 @@ from geomon.stores.eventlist import EventList, EventSummary
 from geomon.stores.exports import to_csv, to_geojson
 from geomon.stores.quakeml import stream
 from geomon.stores.queries import Circle, EventQuery, Order
+from geomon.stores.relocating import other_origins
 
 MAX_EVENTS = 20_000
 """Most events of one answer; more are refused with 413, as at other data centres."""
@@ -66,7 +67,8 @@ SERVICE = Service(
         Parameter("magnitudetype", "text", "Type of the preferred magnitude, for example ML.",
                   ("magtype",)),
         Parameter("eventtype", "text", "Event types of QuakeML, separated by commas."),
-        Parameter("includeallorigins", "bool", "Also the origins of earlier revisions.",
+        Parameter("includeallorigins", "bool", "Also the origins that are not preferred: of "
+                  "earlier revisions, and of relocation.",
                   default="false"),
         Parameter("includeallmagnitudes", "bool", "Also magnitudes of other types than the "
                   "preferred one.", default="false"),
@@ -214,12 +216,15 @@ def _written(events: EventList, values: Mapping[str, Any], space: Workspace) -> 
         return Response(to_csv(events), media_type="text/csv; charset=utf-8")
     if wanted == "geojson":
         return Response(to_geojson(events, credits), media_type="application/geo+json")
+    database, as_of = space.catalog.database, values.get("asofdate")
     document = stream(
         events,
         agency=agency,
         with_arrivals=values.get("includearrivals", False),
         with_all_magnitudes=values.get("includeallmagnitudes", False),
-        earlier=space.catalog.revisions if values.get("includeallorigins", False) else None,
+        others=(lambda event: other_origins(database, event, as_of))
+        if values.get("includeallorigins", False)
+        else None,
         credits=credits,
     )
     return StreamingResponse(document, media_type="application/xml")

@@ -1,9 +1,10 @@
 """Commands that read and judge the catalogue and its picks."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -26,6 +27,9 @@ from geomon.errors import DataError, StoreError
 from geomon.events import Event
 from geomon.times import format_ns, to_ns
 
+if TYPE_CHECKING:
+    from geomon.stores.relocating import HeldOrigin
+
 catalog_app = typer.Typer(no_args_is_help=True, help="The event catalogue.")
 picks_app = typer.Typer(no_args_is_help=True, help="The phase picks.")
 
@@ -41,6 +45,9 @@ CatalogOption = Annotated[
     str, typer.Option("--catalog", help="Name of the catalogue, or all; the own one by default.")
 ]
 TypeOption = Annotated[str, typer.Option("--event-type", metavar="T,…", help="QuakeML types.")]
+AllOriginsOption = Annotated[
+    bool, typer.Option("--all-origins", help="In QuakeML, also origins that are not preferred.")
+]
 EventArgument = Annotated[str, typer.Argument(metavar="EVENT", help="Event id.")]
 _FILES = ("csv", "geojson", "quakeml", "parquet", "nonlinloc", "hypodd", "nordic")
 _FORMATS = ("table", *_FILES)
@@ -61,6 +68,7 @@ def query(
     as_of: AsOfOption = "",
     order_by: Annotated[str, typer.Option(help="time, -time, magnitude or -magnitude.")] = "time",
     limit: Annotated[int | None, typer.Option(help="At most so many events.")] = None,
+    all_origins: AllOriginsOption = False,
     form: Annotated[str, typer.Option("--format", help=f"One of {', '.join(_FORMATS)}.")] = "table",
     output: OutputOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
@@ -70,6 +78,7 @@ def query(
     from geomon.services.workspace import workspace
     from geomon.stores.exports import Format, export, to_table
     from geomon.stores.queries import Order
+    from geomon.stores.relocating import other_origins
 
     if form not in _FORMATS:
         msg = f"--format {form}: allowed are {', '.join(_FORMATS)}"
@@ -92,8 +101,12 @@ def query(
         print(to_table(found))
     else:
         credits = space.public_stations().credits
-        kind = cast("Format", form)
-        write_bytes(export(found, kind, agency=network.network.agency, credits=credits), output)
+        content = export(
+            found, cast("Format", form), agency=network.network.agency, credits=credits,
+            others=(lambda event: other_origins(space.catalog.database, event, as_of or None))
+            if all_origins else None,
+        )  # fmt: skip
+        write_bytes(content, output)
         for credit in credits:
             print(f"geomon: waveforms of {credit.text()}", file=sys.stderr)
     if not len(found) and start and end:
@@ -148,12 +161,14 @@ def export(
     event_type: TypeOption = "",
     catalog: CatalogOption = "geomon",
     as_of: AsOfOption = "",
+    all_origins: AllOriginsOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Write all events, or those that meet some conditions, to a file."""
     query(
         start=start, end=end, bbox=bbox, min_magnitude=min_magnitude, event_type=event_type,
-        catalog=catalog, as_of=as_of, form=form, output=output, config=config,
+        catalog=catalog, as_of=as_of, all_origins=all_origins, form=form, output=output,
+        config=config,
     )  # fmt: skip
 
 
@@ -166,16 +181,25 @@ def show(
 ) -> None:
     """Show one event: origin, magnitude, arrivals and history."""
     from geomon.services.workspace import workspace
+    from geomon.stores.relocating import other_origins
 
     catalog = workspace(load(config)).catalog
     event = catalog.event(event_id, as_of or None)
     if event is None:
         msg = f"{event_id}: no such event"
         raise StoreError(msg)
+    n_revisions = len(catalog.revisions(event.event_id))
+    others = other_origins(catalog.database, event, as_of or None)
     if as_json:
-        print_json({**asdict(event), "n_revisions": len(catalog.revisions(event.event_id))})
+        print_json(
+            {
+                **asdict(event),
+                "n_revisions": n_revisions,
+                "other_origins": [asdict(held) for held in others],
+            }
+        )
     else:
-        print(_text(event, catalog.revisions(event.event_id)))
+        print(_text(event, n_revisions, others))
 
 
 @catalog_app.command()
@@ -323,7 +347,16 @@ def _mechanism(event: Event) -> list[str]:
     ]
 
 
-def _text(event: Event, revisions: list[Event]) -> str:
+def _other(held: "HeldOrigin") -> str:
+    origin = held.origin
+    when = "never preferred" if held.revision is None else f"revision {held.revision}"
+    return (
+        f"  {origin.time:%Y-%m-%d %H:%M:%S.%f}  {origin.latitude:.4f} {origin.longitude:.4f} "
+        f"{origin.depth_km:.2f} km  {origin.method}, {when}, run {held.run}"
+    )
+
+
+def _text(event: Event, n_revisions: int, others: "Sequence[HeldOrigin]") -> str:
     origin, magnitude = event.preferred_origin, event.preferred_magnitude
     low, high = origin.depth_interval_km
     sizes = [
@@ -333,7 +366,7 @@ def _text(event: Event, revisions: list[Event]) -> str:
     ]
     lines = [
         f"{event.event_id}  {event.event_type}, {event.review_state}, revision {event.revision} "
-        f"of {len(revisions)}, run {event.run}",
+        f"of {n_revisions}, run {event.run}",
         f"origin     {origin.time:%Y-%m-%d %H:%M:%S.%f} UTC ± {origin.time_uncertainty_s:.2f} s",
         f"epicentre  {origin.latitude:.4f} {origin.longitude:.4f}, 68 % ellipse "
         f"{origin.ellipse_km[0]:.2f} × {origin.ellipse_km[1]:.2f} km, "
@@ -353,4 +386,6 @@ def _text(event: Event, revisions: list[Event]) -> str:
             f"  {pick.seed_id!s:<17} {pick.phase:<6} {format_ns(to_ns(pick.time)):<27} "
             f"{arrival.residual_s:+7.3f} s {arrival.distance_km:6.1f} km {arrival.weight:7.2f}"
         )
+    if others:
+        lines += ["other origins", *map(_other, others)]
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from geomon.stores.eventlist import (
     summary_of,
 )
 from geomon.stores.quakeml import write_quakeml
+from geomon.stores.relocating import HeldOrigin
 
 type Format = Literal["csv", "geojson", "quakeml", "parquet", "nonlinloc", "hypodd", "nordic"]
 
@@ -28,6 +29,7 @@ def export(
     *,
     agency: str = "geomon",
     credits: Sequence[Credit] = (),
+    others: Callable[[Event], Sequence[HeldOrigin]] | None = None,
 ) -> bytes:
     """Return events as the content of a file of one format.
 
@@ -43,9 +45,11 @@ def export(
     credits : sequence of Credit
         Whose waveforms the events were found in; written where the format has a place for it,
         which CSV and the phase files have not.
+    others : callable, optional
+        Returns the other origins of an event than its preferred one, for QuakeML.
     """
     if kind == "quakeml":
-        return write_quakeml(events, agency=agency, credits=credits)
+        return write_quakeml(events, agency=agency, others=others, credits=credits)
     if kind == "geojson":
         return to_geojson(events, credits)
     if kind == "parquet":

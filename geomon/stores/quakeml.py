@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from geomon.events import Arrival, Event, FocalMechanism, Magnitude, Origin, Pick
 from geomon.ids import SeedId
 from geomon.stations import Credit
+from geomon.stores.relocating import HeldOrigin
 from geomon.times import format_ns, to_ns
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def stream(
     agency: str = "geomon",
     with_arrivals: bool = True,
     with_all_magnitudes: bool = True,
-    earlier: Callable[[str], Sequence[Event]] | None = None,
+    others: Callable[[Event], Sequence[HeldOrigin]] | None = None,
     credits: Iterable[Credit] = (),
 ) -> Iterator[bytes]:
     """Yield a QuakeML document, an event at a time.
@@ -70,8 +72,8 @@ def stream(
         Also picks, arrivals, amplitudes and station magnitudes.
     with_all_magnitudes : bool
         Also magnitudes of other types than the preferred one.
-    earlier : callable, optional
-        Returns all revisions of an event by its id: their origins are written too.
+    others : callable, optional
+        Returns the other origins of an event than its preferred one: they are written too.
     credits : iterable of Credit
         Whose waveforms the events were found in; one comment each.
 
@@ -87,8 +89,8 @@ def stream(
     for event in events:
         if not with_all_magnitudes:
             event = replace(event, other_magnitudes=())
-        revisions = [] if earlier is None else _other_origins(event, earlier(event.event_id))
-        yield "".join(_event(event, authority, agency, with_arrivals, revisions)).encode()
+        beside = () if others is None else others(event)
+        yield "".join(_event(event, authority, agency, with_arrivals, beside)).encode()
     yield _TAIL.encode()
 
 
@@ -97,11 +99,13 @@ def write_quakeml(
     *,
     agency: str = "geomon",
     with_arrivals: bool = True,
+    others: Callable[[Event], Sequence[HeldOrigin]] | None = None,
     credits: Iterable[Credit] = (),
 ) -> bytes:
     """Return a whole QuakeML document; see `stream`."""
-    parts = stream(events, agency=agency, with_arrivals=with_arrivals, credits=credits)
-    return b"".join(parts)
+    return b"".join(
+        stream(events, agency=agency, with_arrivals=with_arrivals, others=others, credits=credits)
+    )
 
 
 def to_obspy(events: Iterable[Event], *, agency: str = "geomon") -> "ObspyCatalog":
@@ -146,35 +150,22 @@ def _degrees(kilometres: float) -> float:
     return round(kilometres / KM_PER_DEG, 6) if math.isfinite(kilometres) else math.nan
 
 
-def _other_origins(event: Event, revisions: Sequence[Event]) -> list[Event]:
-    """Return the first revision with each origin other than the event's."""
-    found = {_said(event): event}
-    for revision in revisions:
-        if revision.revision < event.revision:
-            found.setdefault(_said(revision), revision)
-    return [one for one in found.values() if one is not event]
-
-
-def _said(event: Event) -> str:
-    return repr(replace(event.preferred_origin, arrivals=()))
-
-
-def _creation(event: Event, agency: str) -> str:
-    made = [_text("agencyID", agency), _text("author", event.run)]
-    if event.valid_from is not None:
-        made.append(_time("creationTime", event.valid_from))
-    made.append(_text("version", str(event.revision)))
+def _creation(agency: str, run: str, made_at: datetime | None, version: int | None) -> str:
+    made = [_text("agencyID", agency), _text("author", run)]
+    if made_at is not None:
+        made.append(_time("creationTime", made_at))
+    made.append(_text("version", "" if version is None else str(version)))
     return f"<creationInfo>{''.join(made)}</creationInfo>\n"
 
 
 def _event(
-    event: Event, authority: str, agency: str, with_arrivals: bool, revisions: Sequence[Event]
+    event: Event, authority: str, agency: str, with_arrivals: bool, others: Sequence[HeldOrigin]
 ) -> Iterator[str]:
     event_id = _id_part(event.event_id or "new")
     own = f"smi:{authority}"
     revision = f"{event_id}/{event.revision}"
     magnitude = event.preferred_magnitude
-    creation = _creation(event, agency)
+    creation = _creation(agency, event.run, event.valid_from, event.revision)
     status = STATUS[event.review_state]
     yield f'<event publicID="{own}/event/{event_id}">\n'
     yield f"<preferredOriginID>{own}/origin/{revision}</preferredOriginID>\n"
@@ -185,12 +176,15 @@ def _event(
         yield _text("typeCertainty", "suspected")
     yield creation
     if with_arrivals:
-        for pick in event.picks:
+        arrivals = chain(event.arrivals, *(held.origin.arrivals for held in others))
+        for pick in {arrival.pick.pick_id: arrival.pick for arrival in arrivals}.values():
             yield _pick(pick, own, agency)
     yield from _origin(event.preferred_origin, own, revision, status, creation, with_arrivals)
-    for one in revisions:
-        name, said = f"{event_id}/{one.revision}", STATUS[one.review_state]
-        yield from _origin(one.preferred_origin, own, name, said, _creation(one, agency), False)
+    for held in others:
+        name = f"{event_id}/{_id_part(held.run) if held.revision is None else held.revision}"
+        made = _creation(agency, held.run, held.made_at, held.revision)
+        said = STATUS[held.review_state]
+        yield from _origin(held.origin, own, name, said, made, with_arrivals)
     if magnitude is not None:
         yield from _magnitude(magnitude, own, revision, status, creation, with_arrivals)
     for other in event.other_magnitudes:

@@ -6,10 +6,11 @@ that a person judged keeps the preferred one it has.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
-from geomon.events import Origin
+from geomon.events import Event, Origin, ReviewState
 from geomon.stores import schema
 from geomon.stores.database import Database, Run, Write
 from geomon.stores.event_rows import (
@@ -22,17 +23,37 @@ from geomon.stores.event_rows import (
     load_events,
     load_origins,
 )
-from geomon.stores.queries import OWN
+from geomon.stores.queries import OWN, Time, as_ns
 from geomon.stores.reviewing import find_event, find_held
+from geomon.times import from_ns, to_ns
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOrigin:
-    """One of the origins of an event, the run that made it, and whether it is preferred."""
+    """One of the origins of an event.
+
+    Attributes
+    ----------
+    origin : Origin
+        What it says.
+    run : str
+        The run that made it.
+    is_preferred : bool
+        Whether the event prefers it now.
+    revision : int or None
+        The first revision of the event that preferred it; None if none ever did.
+    made_at : datetime, UTC
+        When that revision became valid, or else when the run began.
+    review_state : str
+        How that revision was judged.
+    """
 
     origin: Origin
     run: str
     is_preferred: bool
+    revision: int | None
+    made_at: datetime
+    review_state: ReviewState = "automatic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +96,77 @@ def add_origins(
     return database.write(run, lambda write: _add(write, origins, preferred=preferred, why=why))
 
 
-def origins_of(database: Database, event_id: str) -> list[HeldOrigin]:
-    """Return every origin held of an event, oldest first; empty when it is unknown."""
+def origins_of(database: Database, event_id: str, as_of: Time | None = None) -> list[HeldOrigin]:
+    """Return every origin held of an event, oldest first; empty when it is unknown.
 
-    def read(connection: Connection) -> list[HeldOrigin]:
+    Parameters
+    ----------
+    database : Database
+        The catalogue's.
+    event_id : str
+        The event.
+    as_of : time, optional
+        Only what had been made by then.
+
+    Raises
+    ------
+    DataError
+        If the time cannot be read.
+    """
+    with database.read() as connection:
         key = find_event(connection, event_id)
         if key is None:
             return []
         [held] = find_held(connection, schema.event.c.id == key)
-        table, run = schema.origin, schema.run
-        query = select(table.c.id, run.c.run_id).join(run, run.c.id == table.c.run)
-        runs = dict(row._tuple() for row in connection.execute(query.where(table.c.event == key)))
-        return [
-            HeldOrigin(origin, runs[row], row == held.origin_key)
+        made = _made(connection, key)
+        found = [
+            HeldOrigin(origin, run, row == held.origin_key, revision, from_ns(made_ns), state)
             for row, origin in load_origins(connection, key)
+            for run, revision, made_ns, state in [made[row]]
         ]
+    return [one for one in found if as_of is None or to_ns(one.made_at) <= as_ns(as_of)]
 
-    with database.read() as connection:
-        return read(connection)
+
+def other_origins(database: Database, event: Event, as_of: Time | None = None) -> list[HeldOrigin]:
+    """Return the origins held of an event that differ from its preferred one, oldest first.
+
+    Of those that say the same, but for their arrivals, the first is returned.
+
+    Raises
+    ------
+    DataError
+        If the time cannot be read.
+    """
+    said = {_said(event.preferred_origin)}
+    found = []
+    for held in origins_of(database, event.event_id, as_of):
+        if (what := _said(held.origin)) not in said:
+            said.add(what)
+            found.append(held)
+    return found
+
+
+def _said(origin: Origin) -> str:
+    return repr(replace(origin, arrivals=()))
+
+
+def _made(
+    connection: Connection, event_key: int
+) -> dict[int, tuple[str, int | None, int, ReviewState]]:
+    """Return, by origin: its run; the first revision that preferred it, since when, its state."""
+    origin, run, revision = schema.origin, schema.run, schema.event_revision
+    query = (
+        select(
+            origin.c.id, run.c.run_id, revision.c.revision,
+            func.coalesce(revision.c.valid_from, run.c.started_ns),
+            func.coalesce(revision.c.review_state, "automatic"),
+        )
+        .join(run, run.c.id == origin.c.run)
+        .outerjoin(revision, revision.c.origin == origin.c.id)
+        .where(origin.c.event == event_key)
+        .order_by(revision.c.revision.desc())
+    )  # fmt: skip
+    return {row[0]: (row[1], row[2], row[3], row[4]) for row in connection.execute(query)}
 
 
 def _add(

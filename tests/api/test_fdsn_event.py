@@ -13,6 +13,7 @@ from obspy.io.quakeml.core import _validate
 from geomon.api import fdsn_event
 from geomon.events import Magnitude
 from geomon.services.workspace import Workspace, workspace
+from geomon.stores.relocating import add_origins
 from geomon.times import TimeSpan
 from tests.api.network import SPAN, bare_event, make_config
 
@@ -202,8 +203,11 @@ def test_all_origins_and_magnitudes_come_when_asked_for(tmp_path, serve):
     assert [one.magnitude_type for one in asked("includeallmagnitudes=true").magnitudes] == [
         "ML", "Mw",
     ]  # fmt: skip
+    relative = [(old.event_id, replace(old.preferred_origin, latitude=1.02))]
+    run = space.catalog.begin_run("relocate")
+    add_origins(space.catalog.database, relative, run, preferred=False, why="relocated")
     whole = asked("includeallorigins=true")
-    assert sorted(origin.latitude for origin in whole.origins) == [1.0, 1.01]
+    assert sorted(origin.latitude for origin in whole.origins) == [1.0, 1.01, 1.02]
     assert whole.preferred_origin().latitude == 1.01
     then = asked(f"asofdate={old.valid_from:%Y-%m-%dT%H:%M:%S.%f}")
     assert then.preferred_origin().latitude == 1.0

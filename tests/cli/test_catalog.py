@@ -1,6 +1,7 @@
 """The catalogue from the command line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 from geomon.cli import app
 from geomon.stores.catalog import Catalog
 from geomon.stores.quakeml import write_quakeml
+from geomon.stores.relocating import add_origins
 from tests.stores.events import HOUR, make_event, many_events
 
 
@@ -73,3 +75,21 @@ def test_every_format_is_exported(config, tmp_path, kind, mark):
     file = tmp_path / "events"
     geomon(config, "export", "--format", kind, "--output", str(file), "--bbox", "-30,60,-10,70")
     assert mark in file.read_bytes()
+
+
+def test_origins_that_are_not_preferred_are_shown_and_exported(config, tmp_path):
+    catalog = Catalog.open(f"sqlite:///{config.parent}/catalog.sqlite")
+    event = catalog.events()[0]
+    relative = replace(event.preferred_origin, latitude=64.123, method="double-difference")
+    run = catalog.begin_run("relocate")
+    add_origins(catalog.database, [(event.event_id, relative)], run, preferred=False, why="moved")
+    catalog.close()
+    shown = geomon(config, "show", event.event_id)
+    assert "64.1230" in shown
+    assert f"double-difference, never preferred, run {run.run_id}" in shown
+    [other] = json.loads(geomon(config, "show", event.event_id, "--json"))["other_origins"]
+    assert other["origin"]["latitude"] == 64.123
+    file = tmp_path / "all.xml"
+    for options, count in (((), 4), (("--all-origins",), 5)):
+        geomon(config, "export", "--output", str(file), *options)
+        assert file.read_bytes().count(b"<origin ") == count
