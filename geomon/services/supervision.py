@@ -62,20 +62,23 @@ class Parts:
         self._running: dict[Part, Child] = {}
         self._restarts: deque[float] = deque(maxlen=_MOST_RESTARTS)
 
-    def start(self, part: Part) -> None:
-        """Start a part and wait until it is ready; nothing once everything is to end.
+    def start(self, *parts: Part) -> None:
+        """Start parts side by side and wait until all are ready; nothing once all is to end.
 
         Raises
         ------
         GeomonError
-            If it ends or does not get ready.
+            If one ends or does not get ready.
         """
         if self._stop.is_set():
             return
-        child = processes.start(part.name, part.command, env=part.env, folder=part.logs)
-        self._running[part] = child
-        if part.health:
-            processes.wait_until_healthy(child, part.health, stop=self._stop)
+        for part in parts:
+            self._running[part] = processes.start(
+                part.name, part.command, env=part.env, folder=part.logs
+            )
+        for part in parts:
+            if part.health:
+                processes.wait_until_healthy(self._running[part], part.health, stop=self._stop)
 
     def watch(self) -> None:
         """Start again whatever ends, until everything is to end.

@@ -68,15 +68,13 @@ def up(
         parts = Parts(stop, tell)
         try:
             tell(f"starting (logs in {logs}) …")
-            parts.start(server)
-            tell(f"Prefect        http://127.0.0.1:{prefect_port}/")
+            parts.start(server, web)
             if not stop.is_set():
-                _bootstrap(config_path, env, logs, stop)
-            for worker in _workers(env, logs):
-                parts.start(worker)
-            parts.start(web)
-            if not stop.is_set():
+                tell(f"Prefect        http://127.0.0.1:{prefect_port}/")
                 tell(f"web and FDSN   http://{host}:{port}/")
+                _bootstrap(config_path, env, logs, stop)
+            parts.start(*_workers(env, logs))
+            if not stop.is_set():
                 tell("running; Ctrl-C stops everything")
             parts.watch()
         finally:

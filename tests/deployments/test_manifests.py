@@ -38,6 +38,15 @@ def manifests() -> list[dict]:
     ]
 
 
+def fault_of(document: dict) -> str:
+    """Say what Kubernetes' own schemas find wrong with a document."""
+    try:
+        kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+    except kubernetes_validate.ValidationError as error:
+        return str(error)
+    return ""
+
+
 def test_the_compose_file_is_one() -> None:
     from compose_spec import ComposeSpecification
 
@@ -58,7 +67,8 @@ def test_the_compose_file_is_one() -> None:
     "document", manifests(), ids=lambda d: f"{d['kind']}-{d['metadata']['name']}"
 )
 def test_every_manifest_is_one(document: dict) -> None:
-    kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+    assert fault_of(document) == ""
+    assert "'typo' was unexpected" in fault_of(document | {"typo": 1})
 
 
 def test_manifests_refer_to_what_there_is() -> None:
