@@ -487,7 +487,7 @@ def _pulse(paths: SourceAndPath, phase: Phase, grid: _Grid) -> NDArray[np.comple
 def _rupture(rng: np.random.Generator, rupture_s: Floats, grid: _Grid) -> NDArray[np.complex64]:
     """Spectra by which one pulse becomes the sum of a source's subevents; (n, n_f) or (n, 1).
 
-    The first subevent is at time 0 and weak; the others' moments swell and fade over the rupture.
+    The first is at time 0 and mostly weak; the others' moments swell and fade over the rupture.
     """
     spectrum = np.ones((len(rupture_s), 1), np.complex64)
     long = np.flatnonzero(rupture_s > 0)
@@ -497,8 +497,8 @@ def _rupture(rng: np.random.Generator, rupture_s: Floats, grid: _Grid) -> NDArra
     for row in long:
         part = np.sort(rng.random(_SUBEVENTS))
         part[0] = 0.0
-        moment = rng.lognormal(0.0, 1.0, _SUBEVENTS) * np.sin(np.pi * part) ** rng.uniform(0.3, 1.2)
-        moment[0] = moment.mean() * np.exp(rng.uniform(np.log(0.05), np.log(2)))
+        moment = rng.lognormal(0.0, 1.0, _SUBEVENTS) * np.sin(np.pi * part) ** rng.uniform(0, 1)
+        moment[0] = moment.mean() * np.exp(rng.uniform(np.log(0.2), np.log(3)))
         moment /= moment.sum()
         turns = np.exp(-2j * np.pi * np.outer(part * rupture_s[row], grid.frequency))
         spectrum[row] = moment @ turns

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import resample_poly
 
 from geomon.picking.prepare import GRID
 
@@ -197,13 +198,21 @@ def clip(window: Window, rng: np.random.Generator) -> None:
     An onset in a stretch that is cut off is left out of the loss: nobody could see it.
     """
     largest = np.abs(window.samples).max(axis=1)
-    limit = largest.max() * np.exp(rng.uniform(np.log(0.002), np.log(0.6)))
+    limit = largest.max() * np.exp(rng.uniform(np.log(0.01), np.log(0.6)))
     limit = max(limit, 3 * np.median(largest))
     is_cut = largest > limit
     np.clip(window.samples, -limit, limit, out=window.samples)
     for at in window.labels():
         if is_cut[max(at - 100, 0) : at].any():
             window.ignore(at - 60, at + 60)
+
+
+def sample_slowly(window: Window, rng: np.random.Generator) -> None:
+    """Record at 50, 40 or 20 samples a second and bring back to 100, as picking does."""
+    up, down = ((1, 2), (2, 5), (1, 5))[rng.choice(3, p=(0.4, 0.4, 0.2))]
+    fewer = resample_poly(window.samples, up, down, axis=0, padtype="line")
+    again = resample_poly(fewer, down, up, axis=0, padtype="line")
+    window.samples[:] = again[: window.samples.shape[0]]
 
 
 def quantise(window: Window, rng: np.random.Generator) -> None:

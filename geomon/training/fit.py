@@ -92,7 +92,7 @@ class TrainingRecipe:
     name: str = "default"
     version: str = "3"
     seed: int = 20_241
-    steps: int = 33_000
+    steps: int = 30_000
     batch_size: int = 16
     learning_rate: float = 1.5e-3
     n_events: int = 10_000

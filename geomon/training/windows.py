@@ -25,6 +25,7 @@ from geomon.training.augment import (
     drop_channels,
     flip_and_turn,
     quantise,
+    sample_slowly,
     start_or_end,
 )
 
@@ -80,8 +81,8 @@ def _instrument(samples: NDArray[np.float64], rng: np.random.Generator) -> NDArr
         corner = np.exp(rng.uniform(np.log(0.5), np.log(4.5)))
         samples = sosfilt(butter(2, corner, "high", fs=RATE, output="sos"), samples, axis=0)
     if rng.random() < 0.3:
-        corner = rng.uniform(7, 40)  # 20 samples a second and more
-        order = int(rng.integers(2, 9))
+        corner = rng.uniform(10, 40)
+        order = int(rng.integers(2, 5))
         samples = sosfilt(butter(order, corner, "low", fs=RATE, output="sos"), samples, axis=0)
     if rng.random() < 0.2:
         samples = np.diff(samples, axis=0, prepend=samples[:1])
@@ -91,7 +92,7 @@ def _instrument(samples: NDArray[np.float64], rng: np.random.Generator) -> NDArr
 def draw_events(rng: np.random.Generator, count: int) -> EventPool:
     """Make a pool of synthetic seismograms, from micro-earthquakes nearby to large regional ones.
 
-    S follows P by 0.15 to 35 s. Magnitudes are what is recorded at such distances, one in eight
+    S follows P by 0.3 to 35 s. Magnitudes are what is recorded at such distances, one in eight
     is a large earthquake; near sources in hard rock keep frequencies others lose.
     """
     samples = np.empty((count, LENGTH, 3), dtype=np.float16)
@@ -100,7 +101,7 @@ def draw_events(rng: np.random.Generator, count: int) -> EventPool:
         rows = slice(begin, min(begin + 64, count))
         n = rows.stop - rows.start
         is_large = rng.random(n) < 0.12
-        shortest = np.where(is_large, 1.0, 0.15)
+        shortest = np.where(is_large, 1.0, 0.3)
         lead = shortest * (35 / shortest) ** rng.random(n)
         distance = lead * rng.uniform(7.0, 9.0, n)
         usual = rng.uniform(-0.5, 4.5, n) + np.clip(np.log10(distance / 30), -1.3, 1)
@@ -227,7 +228,7 @@ class Sampler:
             window.samples *= rng.uniform(0.5, 2.0, 3)
         count = int(rng.choice(5, p=(0.12, 0.5, 0.2, 0.1, 0.08)))
         placed = []
-        loudest = 4.0 if rng.random() < 0.15 else 2.2
+        loudest = 3.2 if rng.random() < 0.15 else 2.2
         for number in range(count):
             k = int(rng.integers(0, len(self.events.size)))
             snr = 10 ** rng.uniform(-0.1, loudest if number == 0 else 1.6)
@@ -326,6 +327,8 @@ class Sampler:
 
 def spoil(window: Window, rng: np.random.Generator) -> None:
     """Do to a window what may happen to any recording, each with its own chance."""
+    if rng.random() < 0.1:
+        sample_slowly(window, rng)
     for share in (0.35, 0.1):
         if rng.random() < share:
             disturb(window, rng)

@@ -13,6 +13,7 @@ from geomon.training.augment import (
     drop_channels,
     flip_and_turn,
     quantise,
+    sample_slowly,
     start_or_end,
 )
 from geomon.training.windows import CROP, LENGTH, Sampler, draw_events, finished
@@ -47,7 +48,7 @@ def test_labels_stand_where_the_waves_arrive() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [flip_and_turn, drop_channels, cut_gaps, start_or_end, disturb, clip, quantise],
+    [flip_and_turn, drop_channels, cut_gaps, start_or_end, disturb, clip, quantise, sample_slowly],
 )
 def test_augmentations_keep_windows_sound(change: object, card: PickerCard) -> None:
     for seed in range(30):
