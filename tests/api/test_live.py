@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from geomon.api.app import create_app
 from geomon.events import Pick
 from geomon.ids import SeedId
 from geomon.services.workspace import Workspace, workspace
+from geomon.stores.catalog import Catalog
 from geomon.times import NS_PER_S, TimeSpan
 from tests.api.conftest import serving
 from tests.api.network import SPAN, bare_event, make_config
@@ -110,14 +110,23 @@ def test_changes_are_told_as_they_happen(live):
     }
 
 
-def test_a_change_of_no_event_breaks_no_stream(live):
+def test_a_change_of_no_event_breaks_no_stream(live, monkeypatch):
     space, client = live
+    is_noticed = threading.Event()
+    changes = Catalog.changes
+
+    def noticed(*asked, **more):
+        found = changes(*asked, **more)
+        is_noticed.set()
+        return found
+
+    monkeypatch.setattr(Catalog, "changes", noticed)
     with listening(client) as messages:
         next(messages)
         run = space.catalog.begin_run("pick")
         pick = Pick(SPAN.start, SeedId.parse("XX.GM01..HHZ"), "P", 0.9, 0.05, picker="truth")
         space.catalog.replace_picks(pick.seed_id.stream_id, SPAN, [pick], run)
-        time.sleep(1.5)
+        assert is_noticed.wait(20)
         event = bare_event(500, 63.0, -20.0, 5.0, 1.0)
         space.catalog.replace_events(
             TimeSpan(SPAN.start_ns + 490 * NS_PER_S, SPAN.end_ns), [event],
