@@ -13,7 +13,7 @@ from geomon.api import fdsn
 from geomon.api.fdsn import NODATA, Parameter, RequestProblem, Service
 from geomon.api.fdsn_routes import XmlResponse, add_descriptions, add_query, cited
 from geomon.services.workspace import Workspace
-from geomon.stores.eventlist import EventList, EventSummary
+from geomon.stores.eventlist import Contribution, EventList, EventSummary
 from geomon.stores.exports import to_csv, to_geojson
 from geomon.stores.quakeml import stream
 from geomon.stores.queries import Circle, EventQuery, Order
@@ -98,9 +98,11 @@ def event_service(space: Workspace) -> APIRouter:
 
     def answer(request: Request) -> Response:
         values = fdsn.read_parameters(request.query_params.multi_items(), SERVICE.parameters)
-        if values.get("contributor", agency).lower() != agency.lower():
-            return fdsn.empty_response(request, SERVICE, values)
         query = event_query(values)
+        if "contributor" in values:
+            asked = values["contributor"]
+            own = [""] if asked.lower() == agency.lower() else []
+            query = replace(query, contributors=[asked, *own])
         if query.event_ids is not None:
             query = replace(query, event_ids=_current_ids(space, query.event_ids))
         events = space.catalog.find(query)
@@ -122,7 +124,7 @@ def event_service(space: Workspace) -> APIRouter:
     @router.get(f"{SERVICE.path}/contributors", response_class=XmlResponse)
     def contributors() -> Response:
         """List the agencies events come from."""
-        return _names("Contributors", "Contributor", [agency])
+        return _names("Contributors", "Contributor", space.catalog.contributors())
 
     add_descriptions(router, SERVICE)
     return router
@@ -167,8 +169,8 @@ def event_query(values: Mapping[str, Any]) -> EventQuery:
         magnitude_type=values.get("magnitudetype"),
         min_depth_km=values.get("mindepth"),
         max_depth_km=values.get("maxdepth"),
-        event_type=None if types is None else tuple(_listed(types)),
-        event_ids=None if ids is None else [_bare_id(text) for text in _listed(ids)],
+        event_type=None if types is None else tuple(_listed(types.lower())),
+        event_ids=None if ids is None else [_decoded(text) for text in _listed(ids)],
         updated_after=values.get("updatedafter"),
         as_of=values.get("asofdate"),
         catalog=values.get("catalog"),
@@ -182,11 +184,14 @@ def text_lines(events: EventList, agency: str, place: str) -> Iterator[str]:
     """Yield the text format, a line at a time; unknown values are empty."""
     yield f"#{'|'.join(TEXT_COLUMNS)}\n"
     for summary in events.summaries:
-        yield f"{'|'.join(_text_row(summary, agency, place))}\n"
+        source = events.contributions.get(summary.event_id)
+        cells = _text_row(summary, source or Contribution(agency, summary.event_id), place)
+        yield f"{'|'.join(cell.replace('|', ' ') for cell in cells)}\n"
 
 
-def _text_row(summary: EventSummary, agency: str, place: str) -> tuple[str, ...]:
+def _text_row(summary: EventSummary, source: Contribution, place: str) -> tuple[str, ...]:
     known = summary.magnitude is not None
+    agency = source.agency
     return (
         summary.event_id,
         f"{summary.time:%Y-%m-%dT%H:%M:%S.%f}",
@@ -196,11 +201,11 @@ def _text_row(summary: EventSummary, agency: str, place: str) -> tuple[str, ...]
         agency,
         summary.catalog,
         agency,
-        summary.event_id,
+        source.public_id,
         (summary.magnitude_type or "") if known else "",
         f"{summary.magnitude:.2f}" if known else "",
         agency if known else "",
-        place.replace("|", " "),
+        place,
         summary.event_type,
     )
 
@@ -225,6 +230,7 @@ def _written(events: EventList, values: Mapping[str, Any], space: Workspace) -> 
         others=(lambda event: other_origins(database, event, as_of))
         if values.get("includeallorigins", False)
         else None,
+        contributions=events.contributions,
         credits=credits,
     )
     return StreamingResponse(document, media_type="application/xml")
@@ -237,16 +243,17 @@ def _listed(text: str) -> Iterator[str]:
         yield part.strip()
 
 
-def _bare_id(text: str) -> str:
-    """Return the event id in a public id, however often it was percent-encoded."""
+def _decoded(text: str) -> str:
+    """Return a public id, however often it was percent-encoded."""
     for _ in range(3):
         text = unquote(text)
-    return text.rsplit("/", 1)[-1]
+    return text
 
 
 def _current_ids(space: Workspace, names: Iterable[str]) -> list[str]:
     """Return the events that ids lead to, also those of merged events and of other agencies."""
-    found = (space.catalog.event(name) for name in names)
+    find = space.catalog.event
+    found = (find(name) or find(name.rsplit("/", 1)[-1]) for name in names)
     return sorted({event.event_id for event in found if event is not None})
 
 

@@ -239,6 +239,9 @@ def diff(
 def import_events(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="QuakeML 1.2 document.")],
     into: Annotated[str, typer.Option(help="Name of the catalogue they go to.")] = "imported",
+    contributor: Annotated[
+        str, typer.Option(help="Agency they come from; by default the one each event names.")
+    ] = "",
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
@@ -246,7 +249,7 @@ def import_events(
     from geomon.services.workspace import workspace
 
     report = workspace(load(config)).catalog.import_quakeml(
-        file.read_bytes(), name=str(file), catalog=into
+        file.read_bytes(), name=str(file), catalog=into, contributor=contributor
     )
     if as_json:
         print_json(asdict(report))

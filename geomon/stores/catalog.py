@@ -203,7 +203,12 @@ class Catalog:
         return found
 
     def import_quakeml(
-        self, content: bytes, *, name: str = "QuakeML", catalog: str = "imported"
+        self,
+        content: bytes,
+        *,
+        name: str = "QuakeML",
+        catalog: str = "imported",
+        contributor: str = "",
     ) -> ImportReport:
         """Take in the events of a QuakeML document, by the public ids they have there.
 
@@ -219,6 +224,9 @@ class Catalog:
             What to call it in messages and in the events' history.
         catalog : str
             Name of the catalogue the events belong to; not the own one.
+        contributor : str
+            Agency they come from; by default the one each event names, or else the catalogue's
+            name.
 
         Raises
         ------
@@ -233,7 +241,7 @@ class Catalog:
         events, problems = read_quakeml(content, name=name)
         report = self.database.write(
             self.begin_run("import"),
-            lambda write: importing.import_events(write, events, catalog, name),
+            lambda write: importing.import_events(write, events, catalog, contributor, name),
         )
         return replace(report, problems=tuple(problems))
 
@@ -256,6 +264,7 @@ class Catalog:
         updated_after: Time | None = None,
         as_of: Time | None = None,
         catalog: str | None = OWN,
+        contributors: Sequence[str] | None = None,
         include_rejected: bool = False,
         order_by: Order = "time",
         limit: int | None = None,
@@ -272,7 +281,8 @@ class Catalog:
         circle : Circle, optional
             Distance from a point.
         min_magnitude, max_magnitude, magnitude_type : optional
-            Of the preferred magnitude; events without one never match.
+            Of the preferred magnitude, or of any one of the type where a type is given; events
+            without one never match.
         min_depth_km, max_depth_km : float, optional
             Kilometres below sea level.
         event_type : str or sequence of str, optional
@@ -285,6 +295,9 @@ class Catalog:
             The catalogue as it was at this instant.
         catalog : str or None
             Name of the catalogue, None for all; imported events live in others than the own.
+        contributors : sequence of str, optional
+            Agencies any of which contributed the event, in any case of letters; an empty name is
+            geomon itself.
         include_rejected : bool
             Also events a person rejected.
         order_by : {"time", "-time", "magnitude", "-magnitude"}
@@ -302,16 +315,23 @@ class Catalog:
             max_magnitude=max_magnitude, magnitude_type=magnitude_type,
             min_depth_km=min_depth_km, max_depth_km=max_depth_km, event_type=event_type,
             event_ids=event_ids, updated_after=updated_after, as_of=as_of, catalog=catalog,
-            include_rejected=include_rejected, order_by=order_by, limit=limit, offset=offset,
+            contributors=contributors, include_rejected=include_rejected, order_by=order_by,
+            limit=limit, offset=offset,
         )  # fmt: skip
         return self.find(query)
 
     def find(self, query: EventQuery) -> EventList:
         """Return the events that meet a query."""
-        found = self._read(lambda connection: queries.find(connection, query))
-        return EventList(
-            [summary for _, summary in found], [key for key, _ in found], self._load, self.agency
-        )
+
+        def read(connection: Connection) -> EventList:
+            found = queries.find(connection, query)
+            foreign = [one.event_id for _, one in found if one.catalog != OWN]
+            return EventList(
+                [summary for _, summary in found], [key for key, _ in found], self._load,
+                self.agency, queries.contributions(connection, foreign),
+            )  # fmt: skip
+
+        return self._read(read)
 
     def count(self, query: EventQuery) -> int:
         """Return how many events meet a query, whatever its limit and offset."""
@@ -474,6 +494,12 @@ class Catalog:
         column = schema.event.c.catalog
         held = self._read(lambda connection: connection.scalars(select(column).distinct()).all())
         return [OWN, *sorted(set(held) - {OWN})]
+
+    def contributors(self) -> list[str]:
+        """Return the agencies that events come from, the own one first."""
+        column = schema.contributor.c.agency
+        held = self._read(lambda connection: connection.scalars(select(column).distinct()).all())
+        return [self.agency, *sorted(set(held) - {self.agency})]
 
     def clock_ns(self) -> int:
         """Return the instant of the last change of anything: it never goes back."""

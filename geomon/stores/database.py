@@ -50,7 +50,7 @@ from geomon.times import to_ns
 
 logger = logging.getLogger(__name__)
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration; a database at this version is opened without looking further."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

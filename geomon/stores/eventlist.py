@@ -1,9 +1,10 @@
 """Answers of the catalogue: events and picks as sequences that also make tables."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import batched
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, overload
 
 from geomon.events import Event, Pick
@@ -49,6 +50,13 @@ class EventSummary(NamedTuple):
     revision: int
     updated: datetime
     catalog: str
+
+
+class Contribution(NamedTuple):
+    """Where an event of another catalogue comes from, and the public id it has there."""
+
+    agency: str
+    public_id: str
 
 
 EVENT_COLUMNS = EventSummary._fields
@@ -98,6 +106,8 @@ class EventList(Sequence[Event]):
         Reads whole events by their keys.
     agency : str
         Agency id for QuakeML.
+    contributions : mapping of str to Contribution
+        Where events come from, by their ids; those of `agency` are left out.
     """
 
     def __init__(
@@ -106,9 +116,11 @@ class EventList(Sequence[Event]):
         keys: Sequence[int],
         load: Callable[[Sequence[int]], list[Event]],
         agency: str = "geomon",
+        contributions: Mapping[str, Contribution] = MappingProxyType({}),
     ) -> None:
         self.summaries = tuple(summaries)
         self.agency = agency
+        self.contributions = contributions
         self._keys = tuple(keys)
         self._load = load
 
@@ -121,7 +133,10 @@ class EventList(Sequence[Event]):
     def __getitem__(self, index: slice) -> "EventList": ...
     def __getitem__(self, index: int | slice) -> "Event | EventList":
         if isinstance(index, slice):
-            return EventList(self.summaries[index], self._keys[index], self._load, self.agency)
+            return EventList(
+                self.summaries[index], self._keys[index], self._load, self.agency,
+                self.contributions,
+            )  # fmt: skip
         return self._load([self._keys[index]])[0]
 
     def __iter__(self) -> Iterator[Event]:
@@ -149,7 +164,7 @@ class EventList(Sequence[Event]):
         """Return an ObsPy catalogue that holds all geomon knows of the events."""
         from geomon.stores.quakeml import to_obspy
 
-        return to_obspy(self, agency=self.agency)
+        return to_obspy(self, agency=self.agency, contributions=self.contributions)
 
 
 class PickList(list[Pick]):

@@ -49,7 +49,10 @@ def export(
         Returns the other origins of an event than its preferred one, for QuakeML.
     """
     if kind == "quakeml":
-        return write_quakeml(events, agency=agency, others=others, credits=credits)
+        known = events.contributions if isinstance(events, EventList) else {}
+        return write_quakeml(
+            events, agency=agency, others=others, contributions=known, credits=credits
+        )
     if kind == "geojson":
         return to_geojson(events, credits)
     if kind == "parquet":

@@ -1,10 +1,10 @@
 """Take in events of other catalogues, under the names they have there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import batched
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from geomon.events import Event
 from geomon.stores import schema
@@ -34,25 +34,25 @@ class ImportReport:
 
 
 def import_events(
-    write: Write, events: Sequence[ReadEvent], catalog: str, source: str
+    write: Write, events: Sequence[ReadEvent], catalog: str, contributor: str, source: str
 ) -> ImportReport:
     """Add or revise events by their public ids; see `Catalog.import_quakeml`."""
-    by_alias = {one.public_id: one.event for one in events}
+    by_alias = {one.public_id: one for one in events}
     held = _held_by_alias(write, list(by_alias))
     merged = _merged(write, [one.event_key for one in held.values()])
-    new: list[tuple[str, str, Event]] = []
+    new: list[tuple[ReadEvent, str]] = []
     changed: list[tuple[Held, str, Event]] = []
     unchanged: list[str] = []
-    for alias, event in by_alias.items():
-        content = content_of(event)
+    for alias, one in by_alias.items():
+        content = content_of(one.event)
         known = held.get(alias)
         if known is None:
-            new.append((alias, content, event))
+            new.append((one, content))
         elif known.event_key in merged or (known.content, known.is_withdrawn) == (content, False):
             unchanged.append(known.event_id)
         else:
-            changed.append((known, content, event))
-    ids = _create(write, new, catalog, source)
+            changed.append((known, content, one.event))
+    created = _create(write, new, catalog, source)
     end_revisions(write, [one.revision_key for one, _, _ in changed])
     insert_revisions(
         write,
@@ -70,7 +70,12 @@ def import_events(
         ],
         with_current_picks=False,
     )
-    return ImportReport(tuple(ids), tuple(one.event_id for one, _, _ in changed), tuple(unchanged))
+    rows = {alias: one.event_key for alias, one in held.items()}
+    rows |= {alias: row for alias, (row, _) in created.items()}
+    agencies = {row: contributor or by_alias[a].agency or catalog for a, row in rows.items()}
+    _contribute(write, agencies)
+    ids = tuple(event_id for _, event_id in created.values())
+    return ImportReport(ids, tuple(one.event_id for one, _, _ in changed), tuple(unchanged))
 
 
 def _held_by_alias(write: Write, aliases: Sequence[str]) -> dict[str, Held]:
@@ -97,13 +102,14 @@ def _merged(write: Write, keys: Sequence[int]) -> set[int]:
 
 
 def _create(
-    write: Write, new: Sequence[tuple[str, str, Event]], catalog: str, source: str
-) -> list[str]:
+    write: Write, new: Sequence[tuple[ReadEvent, str]], catalog: str, source: str
+) -> dict[str, tuple[int, str]]:
+    """Store events; return row and id of each by its public id."""
     if not new:
-        return []
+        return {}
     run = write.run_key()
     keys = write.new_ids(schema.event, len(new))
-    ids = new_event_ids(write.connection, [(content, event) for _, content, event in new])
+    ids = new_event_ids(write.connection, [(content, one.event) for one, content in new])
     write.insert(
         schema.event,
         [
@@ -111,29 +117,47 @@ def _create(
                 "id": key,
                 "event_id": event_id,
                 "catalog": catalog,
-                "owner_ns": to_ns(event.preferred_origin.time),
+                "owner_ns": to_ns(one.event.preferred_origin.time),
                 "merged_into": None,
                 "run": run,
             }
-            for key, event_id, (_, _, event) in zip(keys, ids, new, strict=True)
+            for key, event_id, (one, _) in zip(keys, ids, new, strict=True)
         ],
     )
     write.insert(
         schema.event_alias,
         [
-            {"alias": alias, "event": key, "run": run}
-            for key, (alias, _, _) in zip(keys, new, strict=True)
+            {"alias": one.public_id, "event": key, "run": run}
+            for key, (one, _) in zip(keys, new, strict=True)
         ],
     )
     insert_revisions(
         write,
         [
             NewRevision(
-                key, 1, event, content, catalog, f"imported from {source}",
-                review_state=event.review_state,
+                key, 1, one.event, content, catalog, f"imported from {source}",
+                review_state=one.event.review_state,
             )
-            for key, (_, content, event) in zip(keys, new, strict=True)
+            for key, (one, content) in zip(keys, new, strict=True)
         ],
         with_current_picks=False,
     )  # fmt: skip
-    return ids
+    names = (one.public_id for one, _ in new)
+    return dict(zip(names, zip(keys, ids, strict=True), strict=True))
+
+
+def _contribute(write: Write, agencies: Mapping[int, str]) -> None:
+    """Keep which agency each event, by its row, comes from."""
+    table = schema.contributor
+    known: dict[int, str] = {}
+    for batch in batched(agencies, BATCH):
+        query = select(table.c.event, table.c.agency).where(table.c.event.in_(batch))
+        known.update(row._tuple() for row in write.connection.execute(query))
+    told = {key: agency[:160] for key, agency in agencies.items()}
+    changed = [key for key, agency in told.items() if known.get(key) != agency]
+    for batch in batched(known.keys() & set(changed), BATCH):
+        write.connection.execute(delete(table).where(table.c.event.in_(batch)))
+    if changed:
+        run = write.run_key()
+        rows = [{"event": key, "agency": told[key], "run": run} for key in changed]
+        write.insert(table, rows)

@@ -9,17 +9,19 @@ place for (covariance, probability, exact kilometres) follows in elements of the
 import io
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import chain
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from geomon.events import Arrival, Event, FocalMechanism, Magnitude, Origin, Pick
 from geomon.ids import SeedId
 from geomon.stations import Credit
+from geomon.stores.eventlist import Contribution
 from geomon.stores.relocating import HeldOrigin
 from geomon.times import format_ns, to_ns
 
@@ -58,6 +60,7 @@ def stream(
     with_arrivals: bool = True,
     with_all_magnitudes: bool = True,
     others: Callable[[Event], Sequence[HeldOrigin]] | None = None,
+    contributions: Mapping[str, Contribution] = MappingProxyType({}),
     credits: Iterable[Credit] = (),
 ) -> Iterator[bytes]:
     """Yield a QuakeML document, an event at a time.
@@ -74,6 +77,8 @@ def stream(
         Also magnitudes of other types than the preferred one.
     others : callable, optional
         Returns the other origins of an event than its preferred one: they are written too.
+    contributions : mapping of str to Contribution
+        Where events of other agencies come from, by their ids.
     credits : iterable of Credit
         Whose waveforms the events were found in; one comment each.
 
@@ -90,7 +95,9 @@ def stream(
         if not with_all_magnitudes:
             event = replace(event, other_magnitudes=())
         beside = () if others is None else others(event)
-        yield "".join(_event(event, authority, agency, with_arrivals, beside)).encode()
+        known = contributions.get(event.event_id)
+        source = agency if known is None else known.agency
+        yield "".join(_event(event, authority, source, with_arrivals, beside)).encode()
     yield _TAIL.encode()
 
 
@@ -100,19 +107,29 @@ def write_quakeml(
     agency: str = "geomon",
     with_arrivals: bool = True,
     others: Callable[[Event], Sequence[HeldOrigin]] | None = None,
+    contributions: Mapping[str, Contribution] = MappingProxyType({}),
     credits: Iterable[Credit] = (),
 ) -> bytes:
     """Return a whole QuakeML document; see `stream`."""
     return b"".join(
-        stream(events, agency=agency, with_arrivals=with_arrivals, others=others, credits=credits)
-    )
+        stream(
+            events, agency=agency, with_arrivals=with_arrivals, others=others,
+            contributions=contributions, credits=credits,
+        )
+    )  # fmt: skip
 
 
-def to_obspy(events: Iterable[Event], *, agency: str = "geomon") -> "ObspyCatalog":
+def to_obspy(
+    events: Iterable[Event],
+    *,
+    agency: str = "geomon",
+    contributions: Mapping[str, Contribution] = MappingProxyType({}),
+) -> "ObspyCatalog":
     """Return an ObsPy catalogue of everything the QuakeML of the events says."""
     from obspy import read_events
 
-    return read_events(io.BytesIO(write_quakeml(events, agency=agency)), format="QUAKEML")
+    content = write_quakeml(events, agency=agency, contributions=contributions)
+    return read_events(io.BytesIO(content), format="QUAKEML")
 
 
 def _id_part(text: str) -> str:

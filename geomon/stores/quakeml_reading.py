@@ -31,10 +31,11 @@ _NO_COVARIANCE = (math.nan,) * 6
 
 @dataclass(frozen=True, slots=True)
 class ReadEvent:
-    """An event of a QuakeML document, by the public id it has there."""
+    """An event of a QuakeML document: the public id it has there, the agency it comes from."""
 
     public_id: str
     event: Event
+    agency: str
 
 
 def read_quakeml(content: bytes, *, name: str = "QuakeML") -> tuple[list[ReadEvent], list[str]]:
@@ -77,7 +78,7 @@ def read_quakeml(content: bytes, *, name: str = "QuakeML") -> tuple[list[ReadEve
     for element in root.iter("{*}event"):
         public_id = element.get("publicID", "")
         try:
-            events.append(ReadEvent(public_id, _event(element, left_out)))
+            events.append(ReadEvent(public_id, _event(element, left_out), _agency(element)))
         except (DataError, ValueError, InvalidOperation) as error:
             left_out[f"event {public_id or 'without id'}: {error}"] += 1
     return events, [f"{name}: {what} ({count})" for what, count in sorted(left_out.items())]
@@ -104,6 +105,14 @@ def _event(element: Any, left_out: Counter[str]) -> Event:  # noqa: ANN401 - lxm
         ),
         mechanism=_mechanism(element),
     )
+
+
+def _agency(element: Any) -> str:  # noqa: ANN401 - lxml element
+    """Return the agency an event names, or else its preferred origin, or none."""
+    for one in (element, _preferred(element, "origin", "preferredOriginID")):
+        if agency := _text(one, "creationInfo/agencyID"):
+            return agency
+    return ""
 
 
 def _preferred(element: Any, kind: str, reference: str) -> Any:  # noqa: ANN401 - lxml element

@@ -7,11 +7,18 @@ from datetime import datetime
 from itertools import batched
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
 
 from geomon.errors import DataError
-from geomon.stores.eventlist import EventSummary
-from geomon.stores.schema import event, magnitude, origin
+from geomon.stores.eventlist import Contribution, EventSummary
+from geomon.stores.schema import (
+    contributor,
+    event,
+    event_alias,
+    magnitude,
+    origin,
+    origin_magnitude,
+)
 from geomon.stores.schema import event_revision as revision
 from geomon.times import from_ns, parse_time, to_ns
 
@@ -96,6 +103,7 @@ class EventQuery:
     updated_after: Time | None = None
     as_of: Time | None = None
     catalog: str | None = OWN
+    contributors: Sequence[str] | None = None
     include_rejected: bool = False
     order_by: Order = "time"
     limit: int | None = None
@@ -174,6 +182,21 @@ def _said() -> Select[Any]:
     )
 
 
+def contributions(connection: Connection, event_ids: Sequence[str]) -> dict[str, Contribution]:
+    """Return where events come from, by their ids; geomon's own are left out."""
+    found: dict[str, Contribution] = {}
+    for batch in batched(event_ids, _BATCH):
+        rows = connection.execute(
+            select(event.c.event_id, contributor.c.agency, func.min(event_alias.c.alias))
+            .join(contributor, contributor.c.event == event.c.id)
+            .join(event_alias, event_alias.c.event == event.c.id)
+            .where(event.c.event_id.in_(batch))
+            .group_by(event.c.event_id, contributor.c.agency)
+        )
+        found |= {row[0]: Contribution(row[1], row[2]) for row in rows}
+    return found
+
+
 def count(connection: Connection, query: EventQuery) -> int:
     """Return how many events match, before limit and offset."""
     if query.circle is not None:
@@ -210,9 +233,38 @@ def _conditions(
     limit, and the others are written as expressions no index knows. With many rows whatever the
     kind, walking in the order asked for ends soon.
     """
+    conditions = _plain_conditions(query)
+    boxes = [box for box in (query.bbox, query.circle and query.circle.box()) if box]
+    for box in boxes:
+        conditions += _in_box(box)
+    period = _in_period(revision.c.time_ns, query)
+    sizes = [] if query.magnitude_type else _in_sizes(revision.c.magnitude_value, query)
+    cells = next((cells for box in boxes if (cells := _cells(box)) is not None), None)
+    kinds: dict[_Index, list[ColumnElement[bool]]] = {
+        "cells": [] if cells is None else [revision.c.cell.in_(cells), *period],
+        "sizes": sizes,
+        "period": period,
+        "updated": _updated(revision.c.valid_from, query),
+    }
+    best: _Index | None = "period" if query.as_of is not None else _fewest(connection, kinds)
+    if sizes and best != "sizes":
+        sizes = _in_sizes(revision.c.magnitude_value + 0.0, query)
+    if best in ("sizes", "updated"):
+        period = _in_period(revision.c.time_ns + 0, query)
+    if best == "cells" and cells is not None:
+        conditions.append(revision.c.cell.in_(cells))
+    changed_ns: ColumnElement[int] = revision.c.valid_from
+    updated = _updated(changed_ns if best == "updated" else changed_ns + 0, query)
+    return [*conditions, *period, *sizes, *updated], best
+
+
+def _plain_conditions(query: EventQuery) -> list[ColumnElement[bool]]:
+    """Return the conditions that no index of places, times or sizes answers."""
     conditions = [current_or_as_of(query.as_of), revision.c.is_withdrawn.is_(False)]
     if query.catalog is not None:
         conditions.append(revision.c.catalog == query.catalog)
+    if query.contributors is not None:
+        conditions.append(_contributed(query.contributors))
     if not query.include_rejected:
         conditions.append(revision.c.review_state != "rejected")
     if query.event_ids is not None:
@@ -222,33 +274,31 @@ def _conditions(
         types = [query.event_type] if isinstance(query.event_type, str) else query.event_type
         conditions.append(revision.c.event_type.in_(list(types)))
     if query.magnitude_type is not None:
-        conditions.append(func.lower(revision.c.magnitude_type) == query.magnitude_type.lower())
+        conditions.append(_has_magnitude(query, query.magnitude_type.lower()))
     if query.min_depth_km is not None:
         conditions.append(revision.c.depth_km >= query.min_depth_km)
     if query.max_depth_km is not None:
         conditions.append(revision.c.depth_km <= query.max_depth_km)
-    boxes = [box for box in (query.bbox, query.circle and query.circle.box()) if box]
-    for box in boxes:
-        conditions += _in_box(box)
-    period = _in_period(revision.c.time_ns, query)
-    sizes = _in_sizes(revision.c.magnitude_value, query)
-    cells = next((cells for box in boxes if (cells := _cells(box)) is not None), None)
-    kinds: dict[_Index, list[ColumnElement[bool]]] = {
-        "cells": [] if cells is None else [revision.c.cell.in_(cells), *period],
-        "sizes": sizes,
-        "period": period,
-        "updated": _updated(revision.c.valid_from, query),
-    }
-    best: _Index | None = "period" if query.as_of is not None else _fewest(connection, kinds)
-    if best != "sizes":
-        sizes = _in_sizes(revision.c.magnitude_value + 0.0, query)
-    if best in ("sizes", "updated"):
-        period = _in_period(revision.c.time_ns + 0, query)
-    if best == "cells" and cells is not None:
-        conditions.append(revision.c.cell.in_(cells))
-    changed_ns: ColumnElement[int] = revision.c.valid_from
-    updated = _updated(changed_ns if best == "updated" else changed_ns + 0, query)
-    return [*conditions, *period, *sizes, *updated], best
+    return conditions
+
+
+def _contributed(agencies: Sequence[str]) -> ColumnElement[bool]:
+    named = [agency.lower() for agency in agencies]
+    others = select(contributor.c.event).where(func.lower(contributor.c.agency).in_(named))
+    found = revision.c.event.in_(others)
+    return or_(found, revision.c.catalog == OWN) if "" in named else found
+
+
+def _has_magnitude(query: EventQuery, kind: str) -> ColumnElement[bool]:
+    """Return the condition that a magnitude of a type, preferred or not, has the size asked for."""
+    preferred = [func.lower(revision.c.magnitude_type) == kind]
+    preferred += _in_sizes(revision.c.magnitude_value + 0.0, query)
+    others = (
+        select(origin_magnitude.c.origin)
+        .join(magnitude, magnitude.c.id == origin_magnitude.c.magnitude)
+        .where(func.lower(magnitude.c.type) == kind, *_in_sizes(magnitude.c.value, query))
+    )
+    return or_(and_(*preferred), revision.c.origin.in_(others))
 
 
 def _in_period(time: ColumnElement[int], query: EventQuery) -> list[ColumnElement[bool]]:

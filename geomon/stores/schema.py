@@ -16,6 +16,7 @@ magnitude, station_magnitude
 origin_magnitude  magnitudes of other types than the preferred one
 focal_mechanism   double couples from the first motions of an origin's picks
 event_alias       names other agencies use
+contributor       the agencies that events of other catalogues come from
 ledger, gap       which spans were archived, picked and located, and which data are missing
 quality           how good each channel's record of each day is; the newest state only
 request           every question put to a source: what, when, and what came of it
@@ -55,6 +56,10 @@ _Key = BigInteger().with_variant(Integer(), "sqlite")  # SQLite's row id must be
 _CURRENT = text("valid_to IS NULL")
 
 
+def _id() -> Column[int]:
+    return Column("id", _Key, primary_key=True, autoincrement=False)
+
+
 def _run() -> Column[int]:
     return Column("run", _Key, ForeignKey("run.id"), nullable=False)
 
@@ -69,7 +74,7 @@ clock = Table(
 run = Table(
     "run",
     metadata,
-    Column("id", _Key, primary_key=True, autoincrement=False),
+    _id(),
     Column("run_id", String(80), nullable=False, unique=True),
     Column("kind", String(32), nullable=False),
     Column("started_ns", BigInteger, nullable=False),
@@ -83,7 +88,7 @@ run = Table(
 stream = Table(
     "stream",
     metadata,
-    Column("id", _Key, primary_key=True, autoincrement=False),
+    _id(),
     Column("network", String(8), nullable=False),
     Column("station", String(8), nullable=False),
     Column("location", String(8), nullable=False),
@@ -94,14 +99,14 @@ stream = Table(
 picker = Table(
     "picker",
     metadata,
-    Column("id", _Key, primary_key=True, autoincrement=False),
+    _id(),
     Column("name", String(160), nullable=False, unique=True),
 )
 
 pick = Table(
     "pick",
     metadata,
-    Column("id", _Key, primary_key=True, autoincrement=False),
+    _id(),
     Column("stream", _Key, ForeignKey("stream.id"), nullable=False),
     Column("component", String(1), nullable=False),
     Column("phase", String(8), nullable=False),
@@ -132,7 +137,7 @@ Index("ix_pick_time_ns", pick.c.time_ns)
 event = Table(
     "event",
     metadata,
-    Column("id", _Key, primary_key=True, autoincrement=False),
+    _id(),
     Column("event_id", String(64), nullable=False, unique=True),
     Column("catalog", String(64), nullable=False),
     Column("owner_ns", BigInteger, nullable=False),
@@ -144,7 +149,7 @@ Index("ix_event_owner", event.c.catalog, event.c.owner_ns)
 origin = Table(
     "origin",
     metadata,
-    Column("id", _Key, primary_key=True, autoincrement=False),
+    _id(),
     Column("event", _Key, ForeignKey("event.id"), nullable=False, index=True),
     Column("time_ns", BigInteger, nullable=False),
     Column("latitude", Double, nullable=False),
@@ -189,7 +194,7 @@ arrival = Table(
 magnitude = Table(
     "magnitude",
     metadata,
-    Column("id", _Key, primary_key=True, autoincrement=False),
+    _id(),
     Column("event", _Key, ForeignKey("event.id"), nullable=False, index=True),
     Column("value", Double, nullable=False),
     Column("type", String(16), nullable=False),
@@ -243,7 +248,7 @@ focal_mechanism = Table(
 event_revision = Table(
     "event_revision",
     metadata,
-    Column("id", _Key, primary_key=True, autoincrement=False),
+    _id(),
     Column("event", _Key, ForeignKey("event.id"), nullable=False),
     Column("revision", Integer, nullable=False),
     Column("valid_from", BigInteger, nullable=False),
@@ -289,6 +294,14 @@ event_alias = Table(
     metadata,
     Column("alias", String(255), primary_key=True),
     Column("event", _Key, ForeignKey("event.id"), nullable=False, index=True),
+    _run(),
+)
+
+contributor = Table(
+    "contributor",
+    metadata,
+    Column("event", _Key, ForeignKey("event.id"), primary_key=True, autoincrement=False),
+    Column("agency", String(160), nullable=False, index=True),
     _run(),
 )
 
@@ -362,7 +375,7 @@ Index("ix_quality_day_ns", quality.c.day_ns)
 request = Table(
     "request",
     metadata,
-    Column("id", _Key, primary_key=True, autoincrement=False),
+    _id(),
     Column("url", Text, nullable=False),
     Column("request", Text, nullable=False),
     Column("asked_ns", BigInteger, nullable=False),
@@ -377,7 +390,7 @@ Index("ix_request_asked_ns", request.c.asked_ns)
 trained_picker = Table(
     "trained_picker",
     metadata,
-    Column("id", _Key, primary_key=True, autoincrement=False),
+    _id(),
     Column("sha256", String(64), nullable=False, unique=True),
     Column("card", Text, nullable=False),
     Column("weights", LargeBinary, nullable=False),
@@ -389,7 +402,7 @@ trained_picker = Table(
 picker_decision = Table(
     "picker_decision",
     metadata,
-    Column("id", _Key, primary_key=True, autoincrement=False),
+    _id(),
     Column("outcome", String(16), nullable=False),
     Column("champion", _Key, ForeignKey("trained_picker.id"), nullable=False),
     Column("challenger", _Key, ForeignKey("trained_picker.id"), nullable=False),
@@ -415,7 +428,7 @@ reviewed_window = Table(
 pick_verdict = Table(
     "pick_verdict",
     metadata,
-    Column("id", _Key, primary_key=True, autoincrement=False),
+    _id(),
     Column("pick", _Key, ForeignKey("pick.id"), nullable=False, index=True),
     Column("verdict", String(16), nullable=False),
     Column("actor", String(160), nullable=False),

@@ -13,6 +13,7 @@ from obspy.io.quakeml.core import _validate
 from geomon.api import fdsn_event
 from geomon.events import Magnitude
 from geomon.services.workspace import Workspace, workspace
+from geomon.stores.quakeml import write_quakeml
 from geomon.stores.relocating import add_origins
 from geomon.times import TimeSpan
 from tests.api.network import SPAN, bare_event, make_config
@@ -140,6 +141,34 @@ def test_catalogs_and_contributors(globe, ask):
     ask("contributor=other", 204)
 
 
+def test_events_of_other_agencies_say_so(tmp_path, serve):
+    space = workspace(make_config(tmp_path))
+    hour = TimeSpan.parse("2024-03-05T06:00", "2024-03-05T07:00")
+    own = bare_event(5, 1.0, 1.0, 5.0, 1.0)
+    space.catalog.replace_events(hour, [own], space.catalog.begin_run("locate"))
+    theirs = replace(bare_event(60, 2.0, 2.0, 5.0, 4.0), event_id="us7000")
+    space.catalog.import_quakeml(write_quakeml([theirs], agency="usgs"), catalog="neic")
+    client = serve(space.config)
+
+    def rows(query: str) -> list[list[str]]:
+        answer = client.get(f"{QUERY}?format=text&orderby=time-asc&{query}")
+        return [line.split("|") for line in answer.text.splitlines()[1:]]
+
+    told = client.get("/fdsnws/event/1/contributors").text
+    assert "<Contributor>TST</Contributor><Contributor>usgs</Contributor>" in told
+    both = rows("")
+    assert [(row[5], row[6], row[7], row[11]) for row in both] == [
+        ("TST", "geomon", "TST", "TST"), ("usgs", "neic", "usgs", "usgs"),
+    ]  # fmt: skip
+    assert [row[8] for row in both] == [both[0][0], "smi:usgs/event/us7000"]
+    assert rows("contributor=USGS") == rows("catalog=neic") == both[1:]
+    assert rows("contributor=TST") == rows("catalog=geomon") == both[:1]
+    assert rows("contributor=TST&catalog=neic") == []
+    content = client.get(f"{QUERY}?eventid=smi:usgs/event/us7000").content
+    [event] = obspy.read_events(io.BytesIO(content), "QUAKEML")
+    assert event.creation_info.agency_id == "usgs"
+
+
 def test_no_data_is_204_or_404(globe):
     answer = globe.get(f"{QUERY}?minmag=9")
     assert (answer.status_code, answer.content) == (204, b"")
@@ -206,6 +235,9 @@ def test_all_origins_and_magnitudes_come_when_asked_for(tmp_path, serve):
     relative = [(old.event_id, replace(old.preferred_origin, latitude=1.02))]
     run = space.catalog.begin_run("relocate")
     add_origins(space.catalog.database, relative, run, preferred=False, why="relocated")
+    sizes = {"minmag=1.3&magtype=mw": 200, "maxmag=1.2&magtype=mw": 204, "minmag=1.3": 204}
+    for asked_for, status in sizes.items():
+        assert client.get(f"{QUERY}?{asked_for}").status_code == status
     whole = asked("includeallorigins=true")
     assert sorted(origin.latitude for origin in whole.origins) == [1.0, 1.01, 1.02]
     assert whole.preferred_origin().latitude == 1.01

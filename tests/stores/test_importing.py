@@ -7,6 +7,7 @@ import pytest
 
 from geomon.errors import DataError
 from geomon.stores.catalog import Catalog
+from geomon.stores.exports import export
 from geomon.stores.quakeml import write_quakeml
 from geomon.stores.queries import OWN
 from tests.stores.events import HOUR, dump, make_event, many_events, said
@@ -54,3 +55,25 @@ def test_runs_leave_imported_events_alone(catalog: Catalog) -> None:
 def test_the_own_catalogue_is_not_for_imports(catalog: Catalog) -> None:
     with pytest.raises(DataError, match="holds what geomon finds itself"):
         catalog.import_quakeml(document(many_events(1)), catalog=OWN)
+
+
+def test_events_keep_the_agency_they_come_from(catalog: Catalog) -> None:
+    catalog.replace_events(HOUR, [make_event()], catalog.begin_run("locate"))
+    catalog.import_quakeml(document(many_events(2)), catalog="other")
+    catalog.import_quakeml(write_quakeml([make_event(9000)]), catalog="third", contributor="ISC")
+    assert catalog.contributors() == ["geomon", "ISC", "other"]
+    everything = catalog.events(catalog=None)
+    sources = everything.contributions.values()
+    assert sorted(source.agency for source in sources) == ["ISC", "other", "other"]
+    assert {source.public_id for source in sources} >= {"smi:other/event/x0"}
+    counts = {"isc": 1, "Other": 2, "": 1, "nobody": 0}
+    for name, count in counts.items():
+        assert len(catalog.events(catalog=None, contributors=[name])) == count
+    assert len(catalog.events(catalog=None, contributors=["", "ISC"])) == 2
+    written = export(everything, "quakeml").decode()
+    assert written.count("<agencyID>ISC</agencyID>") > 1
+    rows = dump(catalog)
+    catalog.import_quakeml(document(many_events(2)), catalog="other")
+    assert dump(catalog) == rows
+    catalog.import_quakeml(document(many_events(2)), catalog="other", contributor="INGV")
+    assert catalog.contributors() == ["geomon", "INGV", "ISC"]
