@@ -20,7 +20,7 @@ from geomon.stores.exports import to_csv
 from geomon.stores.quakeml import write_quakeml
 from geomon.stores.queries import EventQuery
 from geomon.times import NS_PER_S, TimeSpan, parse_time
-from tests.benchmarks import catalog_services, page
+from tests.benchmarks import catalog_services, page, wheel
 from tests.benchmarks.catalog_filling import WHOLE, filled, kept
 from tests.benchmarks.report import Figure, at_least, at_most, main, versions
 from tests.stores import postgres
@@ -60,6 +60,7 @@ def measure(quick: bool) -> Sequence[Figure]:
         figures += catalog_services.dataselect(folder)
         figures.append(_exporting(n_events=50 if quick else 500))
         figures += page.figures(folder, quick=quick)
+        figures.append(wheel.payload())
     return figures
 
 
