@@ -2,7 +2,9 @@
 
 import getpass
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -226,20 +228,10 @@ def test_the_command_does_the_same(space: Workspace, tmp_path, capsys):
     config.write_text(yaml.safe_dump(space.config.model_dump(mode="json", exclude_unset=True)))
     event_id = space.catalog.events().event_ids[5]
 
-    def command(*options: str) -> str:
+    def command(*options: str, event: str = event_id) -> str:
+        signed = ["--actor", "anna", "--config", str(config)]
         with pytest.raises(SystemExit) as ended:
-            app(
-                [
-                    "catalog",
-                    "review",
-                    event_id,
-                    *options,
-                    "--actor",
-                    "anna",
-                    "--config",
-                    str(config),
-                ]
-            )
+            app(["catalog", "review", event, *options, *signed])
         assert ended.value.code == 0
         return capsys.readouterr().out
 
@@ -252,8 +244,56 @@ def test_the_command_does_the_same(space: Workspace, tmp_path, capsys):
     assert len(space.catalog.event(event_id).picks) == n_picks - 1
     assert "as before" in command("--undo")
     assert len(space.catalog.event(event_id).picks) == n_picks
+    later = f"{first.time + timedelta(seconds=0.04):%Y-%m-%dT%H:%M:%S.%f}"
+    command("--pick", f"{first.seed_id}.{first.phase}={later},0.02,negative")
+    [manual] = [p for p in space.catalog.event(event_id).picks if p.evaluation_mode == "manual"]
+    assert (manual.time, manual.uncertainty_s, manual.polarity, manual.picker) == (
+        first.time + timedelta(seconds=0.04), 0.02, "negative", "anna",
+    )  # fmt: skip
+    _split_and_create(space, tmp_path, command, event_id)
+    for wrong in (["--pick", "GM.X=now"], ["--drop", "GM.NONE.P"], ["--split", "GM.NONE.P"]):
+        with pytest.raises(DataError, match=wrong[0]):
+            app(["catalog", "review", event_id, *wrong, "--actor", "anna", "--config", str(config)],
+                standalone_mode=False)  # fmt: skip
+    with pytest.raises(DataError, match="a new event is made of"):
+        app(
+            ["catalog", "review", "new", "--undo", "--actor", "anna", "--config", str(config)],
+            standalone_mode=False,
+        )
     with pytest.raises(DataError, match="one thing at a time"):
         app(
             ["catalog", "review", event_id, "--actor", "anna", "--config", str(config)],
             standalone_mode=False,
         )
+
+
+def _split_and_create(
+    space: Workspace, folder: Path, command: Callable[..., str], event_id: str
+) -> None:
+    """Split an event and undo it; add one that was missed, from a file of picks."""
+    held = space.catalog.event(event_id)
+    stations = sorted({pick.seed_id.station_id for pick in held.picks})[:4]
+    leaving = [p for p in held.picks if p.seed_id.station_id in stations]
+    names = ",".join(f"{p.seed_id.station_id}.{p.phase}" for p in leaving)
+    told = json.loads(command("--split", names, "--reason", "two of them", "--json"))
+    assert [one["event_id"] == event_id for one in told] == [True, False]
+    assert {(one["actor"], one["reason"]) for one in told} == {("anna", "two of them")}
+    counts = [len(space.catalog.event(one["event_id"]).picks) for one in told]
+    assert counts == [len(held.picks) - len(leaving), len(leaving)]
+    assert command("--undo").count("as before") == 2
+
+    file = folder / "picks.csv"
+    rows = ["network,station,location,channel,phase,time"] + [
+        f"{p.seed_id.network},{p.seed_id.station},{p.seed_id.location},{p.seed_id.channel},"
+        f"{p.phase},{p.time + timedelta(days=3):%Y-%m-%dT%H:%M:%S.%f}Z"
+        for p in leaving
+    ]
+    file.write_text("\n".join(rows))
+    options = ("--picks", str(file), "--type", "explosion", "--depth", "2", "--reason", "heard")
+    made = json.loads(command(*options, "--json", event="new"))
+    assert (made["event_type"], made["actor"], made["reason"]) == ("explosion", "anna", "heard")
+    found = space.catalog.event(made["event_id"])
+    assert (len(found.picks), found.preferred_origin.depth_km) == (len(leaving), 2.0)
+    assert abs(found.preferred_origin.time - held.preferred_origin.time - timedelta(days=3)) < (
+        timedelta(seconds=2)
+    )
