@@ -47,7 +47,6 @@ _FREE_SURFACE = 2.0
 _CODA_CORNER_HZ = 12.0
 _SITE_DAMPING = 0.12
 _ANTI_ALIAS = 0.36
-_SUBEVENTS = 30  # of a source that breaks over some time
 _PAD_S = 6.0  # room for the tail of the longest pulse before it wraps around, delays apart
 
 type Floats = NDArray[np.float64]
@@ -83,6 +82,7 @@ class SourceAndPath:
     head_delay_s, head_amplitude : where the first P is a weak head wave, delay of the strong one
         after it and amplitude of the weak one over the strong one; 0 delay for none.
     rupture_s : time over which the source breaks; 0 for one pulse.
+    subevents_a_s : how many pieces break in each second of it.
     """
 
     magnitude: Floats
@@ -118,6 +118,7 @@ class SourceAndPath:
     head_delay_s: Floats
     head_amplitude: Floats
     rupture_s: Floats
+    subevents_a_s: Floats
 
     def __post_init__(self) -> None:
         shape = np.shape(self.magnitude)
@@ -223,6 +224,7 @@ def _typical(rng: np.random.Generator, size: int, lead_s: Floats) -> dict[str, F
         "head_delay_s": uniform(0.4, 3.0) * (often(0.25) & (lead_s > 6)),
         "head_amplitude": uniform(0.1, 0.5),
         "rupture_s": np.zeros(size),
+        "subevents_a_s": np.full(size, 30.0),
     }
 
 
@@ -308,7 +310,7 @@ def seismograms(
         raise WaveformError(msg)
     later_s = paths.rupture_s + paths.multiple_delay_s * (paths.multiple_amplitude > 0)
     grid = _Grid(n_samples, sampling_rate_hz, _PAD_S + later_s.max(initial=0.0))
-    rupture = _rupture(rng, paths.rupture_s, grid)
+    rupture = _rupture(rng, paths, grid)
     spectrum = np.zeros((len(paths), 3, grid.frequency.size), np.complex64)
     _add_p(rng, paths, rupture, spectrum, grid)
     _add_s(rng, paths, rupture, spectrum, grid)
@@ -468,7 +470,7 @@ def _pulse(paths: SourceAndPath, phase: Phase, grid: _Grid) -> NDArray[np.comple
     speed = VP_M_S if phase == "P" else VS_M_S
     moment = seismic_moment(paths.magnitude)
     corner = corner_frequency_hz(moment, paths.stress_drop_pa)
-    corner *= np.where(paths.rupture_s > 0, np.cbrt(_SUBEVENTS), 1.0)
+    corner *= np.cbrt(_n_subevents(paths))
     corner = np.minimum(corner * (1.5 if phase == "P" else 1.0), 200.0)
     radiation = paths.radiation_p if phase == "P" else paths.radiation_s
     distance_m = 1000 * np.maximum(paths.hypocentral_distance_km, 0.1)
@@ -484,24 +486,31 @@ def _pulse(paths: SourceAndPath, phase: Phase, grid: _Grid) -> NDArray[np.comple
     return _onset_at_zero(spectrum.astype(np.complex64), grid)
 
 
-def _rupture(rng: np.random.Generator, rupture_s: Floats, grid: _Grid) -> NDArray[np.complex64]:
+def _n_subevents(paths: SourceAndPath) -> NDArray[np.int64]:
+    """Return the number of pieces that each source breaks in; 1 for one pulse."""
+    count = np.round(paths.rupture_s * paths.subevents_a_s).astype(np.int64)
+    return np.where(paths.rupture_s > 0, np.maximum(count, 3), 1)
+
+
+def _rupture(rng: np.random.Generator, paths: SourceAndPath, grid: _Grid) -> NDArray[np.complex64]:
     """Spectra by which one pulse becomes the sum of a source's subevents; (n, n_f) or (n, 1).
 
     The first is at time 0 and mostly weak; the others' moments swell and fade over the rupture.
     """
-    spectrum = np.ones((len(rupture_s), 1), np.complex64)
-    long = np.flatnonzero(rupture_s > 0)
+    spectrum = np.ones((len(paths), 1), np.complex64)
+    long = np.flatnonzero(paths.rupture_s > 0)
     if long.size == 0:
         return spectrum
     spectrum = np.repeat(spectrum, grid.frequency.size, axis=1)
+    counts = _n_subevents(paths)
     for row in long:
-        part = np.sort(rng.random(_SUBEVENTS))
-        part[0] = 0.0
-        moment = rng.lognormal(0.0, 1.0, _SUBEVENTS) * np.sin(np.pi * part) ** rng.uniform(0, 1)
-        moment[0] = moment.mean() * np.exp(rng.uniform(np.log(0.2), np.log(3)))
-        moment /= moment.sum()
-        turns = np.exp(-2j * np.pi * np.outer(part * rupture_s[row], grid.frequency))
-        spectrum[row] = moment @ turns
+        part = rng.random(counts[row])
+        moment = rng.lognormal(0.0, 0.7, part.size)
+        moment *= part ** rng.uniform(0.2, 1.5) * (1 - part) ** rng.uniform(0.3, 1.0)
+        part[0], moment[0] = 0.0, moment.mean() * np.exp(rng.uniform(np.log(0.3), np.log(5)))
+        at = np.round(part * paths.rupture_s[row] * grid.rate).astype(np.int64)
+        train = np.bincount(at, moment / moment.sum(), minlength=grid.n_fft)
+        spectrum[row] = fft.rfft(train)
     return spectrum
 
 

@@ -92,7 +92,7 @@ def _instrument(samples: NDArray[np.float64], rng: np.random.Generator) -> NDArr
 def draw_events(rng: np.random.Generator, count: int) -> EventPool:
     """Make a pool of synthetic seismograms, from micro-earthquakes nearby to large regional ones.
 
-    S follows P by 0.3 to 35 s. Magnitudes are what is recorded at such distances, one in eight
+    S follows P by 0.3 to 35 s. Magnitudes are what is recorded at such distances, one in seven
     is a large earthquake; near sources in hard rock keep frequencies others lose.
     """
     samples = np.empty((count, LENGTH, 3), dtype=np.float16)
@@ -100,7 +100,7 @@ def draw_events(rng: np.random.Generator, count: int) -> EventPool:
     for begin in range(0, count, 64):
         rows = slice(begin, min(begin + 64, count))
         n = rows.stop - rows.start
-        is_large = rng.random(n) < 0.12
+        is_large = rng.random(n) < 0.15
         shortest = np.where(is_large, 1.0, 0.3)
         lead = shortest * (35 / shortest) ** rng.random(n)
         distance = lead * rng.uniform(7.0, 9.0, n)
@@ -118,6 +118,7 @@ def draw_events(rng: np.random.Generator, count: int) -> EventPool:
             s_time_s=p_time + lead,
             kappa_s=kappa,
             rupture_s=np.where(is_large, np.minimum(rupture, 30), 0),
+            subevents_a_s=10 ** rng.uniform(0.8, 1.8, n),
         )
         motion = seismograms(rng, paths, n_samples=LENGTH, sampling_rate_hz=RATE)
         onsets[rows] = np.stack([p_time, p_time + lead], axis=1) * RATE
@@ -327,7 +328,7 @@ class Sampler:
 
 def spoil(window: Window, rng: np.random.Generator) -> None:
     """Do to a window what may happen to any recording, each with its own chance."""
-    if rng.random() < 0.1:
+    if rng.random() < 0.15:
         sample_slowly(window, rng)
     for share in (0.35, 0.1):
         if rng.random() < share:
