@@ -142,31 +142,11 @@ def relocate_events(
             problems=(f"{span}: fewer than two events that can be located: nothing to compare",),
             took_s=time.monotonic() - started,
         )
-    base_ns = min(fit.time_ns for fit in fits)
-    points = np.array([fit.point for fit in fits])
-    times = np.array([(fit.time_ns - base_ns) / NS_PER_S for fit in fits])
-    arrivals = _arrivals(fits, base_ns)
-    pairs = neighbours(
-        points, arrivals, max_km=limits.max_km,
-        max_neighbours=limits.max_neighbours, min_links=limits.min_links,
-    )  # fmt: skip
-    differences = picked_differences(arrivals, pairs)
-    n_picked, problems = differences.one.size, []
-    if limits.with_waveforms:
-        read = _Reader(space, locator, progress)
-        differences = differences.joined(read.correlated(fits, pairs))
-        problems = read.problems
-    low, high = np.array(
-        [locator.network.search_box.x_km, locator.network.search_box.y_km,
-         locator.network.search_box.depth_km]
-    ).T  # fmt: skip
-    seed = hashlib.sha256("".join(sorted(event.event_id for event in events)).encode()).digest()
-    found = relocate(
-        points, times, differences, _travel_times(locator), limits_km=(low, high),
-        seed=int.from_bytes(seed[:8], "big"),
-    )  # fmt: skip
+    start = _Start.of(fits)
+    compared = _compared(space, locator, fits, start, limits, progress)
+    found = _moved(locator, events, start, compared.differences)
     origins = [
-        (event.event_id, _origin(locator, event, fit, found, k, base_ns))
+        (event.event_id, _origin(locator, event, fit, found, k, start.base_ns))
         for k, (event, fit) in enumerate(zip(events, fits, strict=True))
         if found.cluster[k] >= 0
     ]
@@ -179,14 +159,14 @@ def relocate_events(
         space.catalog.database, origins, run, preferred=preferred, why="relocated with neighbours"
     )
     moved = found.cluster >= 0
-    apart = np.linalg.norm(found.points_km - points, axis=1)[moved]
+    apart = np.linalg.norm(found.points_km - start.points_km, axis=1)[moved]
     return RelocateReport(
         n_events=len(events),
         n_relocated=int(moved.sum()),
         n_clusters=int(found.cluster.max()) + 1,
-        n_pairs=len(pairs),
-        n_picked=n_picked,
-        n_correlated=differences.one.size - n_picked,
+        n_pairs=len(compared.pairs),
+        n_picked=compared.n_picked,
+        n_correlated=compared.differences.one.size - compared.n_picked,
         rms_before_s=found.rms_before_s,
         rms_after_s=found.rms_after_s,
         median_moved_km=float(np.median(apart)) if moved.any() else 0.0,
@@ -194,9 +174,65 @@ def relocate_events(
         n_added=len(change.added),
         n_preferred=len(change.preferred),
         n_unchanged=len(change.unchanged),
-        problems=distinct(problems),
+        problems=distinct(compared.problems),
         took_s=time.monotonic() - started,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Start:
+    """Where single-event location has the events (km), and when (s after `base_ns`)."""
+
+    base_ns: int
+    points_km: Floats
+    times_s: Floats
+
+    @classmethod
+    def of(cls, fits: Sequence[Fit]) -> "_Start":
+        base_ns = min(fit.time_ns for fit in fits)
+        times = np.array([(fit.time_ns - base_ns) / NS_PER_S for fit in fits])
+        return cls(base_ns, np.array([fit.point for fit in fits]), times)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Compared:
+    """Neighbouring events and the differences between them; the first `n_picked` are of picks."""
+
+    pairs: NDArray[np.int64]
+    differences: Differences
+    n_picked: int
+    problems: list[str]
+
+
+def _compared(
+    space: Workspace, locator: Locator, fits: Sequence[Fit], start: _Start, limits: Linking,
+    progress: Progress,
+) -> _Compared:  # fmt: skip
+    """Compare neighbouring events by their picks and, on request, their waveforms."""
+    arrivals = _arrivals(fits, start.base_ns)
+    pairs = neighbours(
+        start.points_km, arrivals, max_km=limits.max_km,
+        max_neighbours=limits.max_neighbours, min_links=limits.min_links,
+    )  # fmt: skip
+    picked = picked_differences(arrivals, pairs)
+    if not limits.with_waveforms:
+        return _Compared(pairs, picked, picked.one.size, [])
+    read = _Reader(space, locator, progress)
+    differences = picked.joined(read.correlated(fits, pairs))
+    return _Compared(pairs, differences, picked.one.size, read.problems)
+
+
+def _moved(
+    locator: Locator, events: Sequence[Event], start: _Start, differences: Differences
+) -> Relocated:
+    """Move all events at once; the same events draw the same bootstrap."""
+    box = locator.network.search_box
+    low, high = np.array([box.x_km, box.y_km, box.depth_km]).T
+    seed = hashlib.sha256("".join(sorted(event.event_id for event in events)).encode()).digest()
+    return relocate(
+        start.points_km, start.times_s, differences, _travel_times(locator),
+        limits_km=(low, high), seed=int.from_bytes(seed[:8], "big"),
+    )  # fmt: skip
 
 
 def _located(locator: Locator, space: Workspace, span: TimeSpan) -> tuple[list[Event], list[Fit]]:
