@@ -89,10 +89,10 @@ def _insert(write: Write, rows: Sequence[_Row], n_picks: int) -> None:
 
 
 def _index(write: Write) -> None:
+    if inspect(write.connection).get_indexes("flat"):
+        return
     for column in ("t", "lat", "lon", "mag"):
-        write.connection.execute(
-            text(f"CREATE INDEX IF NOT EXISTS flat_{column} ON flat ({column})")
-        )
+        write.connection.execute(text(f"CREATE INDEX flat_{column} ON flat ({column})"))
     write.connection.execute(text("ANALYZE"))
 
 
