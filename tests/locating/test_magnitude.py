@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geomon.config import MagnitudeSettings
@@ -217,6 +217,7 @@ def test_a_correction_is_added_to_its_station_only() -> None:
     assert corrected.correction(SeedId.parse("XX.S02..HHN").station_id) == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-5, 8) | st.just(math.nan) | st.just(math.inf), max_size=12))
 def test_network_magnitude_is_finite_or_absent(values: list[float]) -> None:
     found = network_magnitude([station(f"S{k}", "HHN", v) for k, v in enumerate(values)])

@@ -128,6 +128,7 @@ def test_tiles_must_be_neighbours() -> None:
         reconcile(raw[0], raw[2], raw[3], GRID, FEW)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 10**6))
 def test_tiles_cover_a_span_without_overlap(start_s: int, length_s: int) -> None:
     span = TimeSpan(start_s * NS_PER_S, (start_s + length_s) * NS_PER_S)
