@@ -97,10 +97,10 @@ def keep_decisions(
     for one in sorted(standing, key=lambda one: (one.owner_ns, one.event_id)):
         if one.is_judged or not tile.contains(one.owner_ns):
             continue
-        origin = _solved(theirs[one.event_id], sorted(spare & free), solver)
-        if origin is not None:
-            free -= {arrival.pick for arrival in origin.arrivals}
-            kept.append((origin, one.probability))
+        solved = _solved(theirs[one.event_id], sorted(spare & free), solver)
+        if solved is not None:
+            free -= {arrival.pick for arrival in solved.arrivals}
+            kept.append((solved, one.probability))
     return sorted(kept, key=lambda pair: (pair[0].time, pair[0].latitude))
 
 
