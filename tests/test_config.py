@@ -65,6 +65,7 @@ def test_relative_paths_resolve_from_the_config_file(tmp_path: Path) -> None:
         ),
         ("source.kind", "ftp", "'fdsn', 'files', 'opendata', 'seedlink', 'simulated'"),
         ("schedule.daily_at", "25:00", "schedule.daily_at = '25:00'"),
+        ("schedule.retrain_every_s", 60, "schedule.retrain_every_s = 60"),
         (
             "velocity.layers",
             [{"top_km": 0, "vp_km_s": 3, "vs_km_s": 3.5}],

@@ -201,6 +201,8 @@ class Schedule(Section):
     """How far back a first near-real-time cycle reaches, and how much it asks for again."""
     daily_at: Annotated[str, Field(pattern=r"([01]\d|2[0-3]):[0-5]\d")] = "02:00"
     """UTC time of the daily run over yesterday."""
+    retrain_every_s: Annotated[int, Field(ge=3600, le=31_536_000)] = 604_800
+    """Seconds between retrainings of the picker; a week by default."""
 
 
 class Alerts(Section):
