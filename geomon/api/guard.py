@@ -30,6 +30,7 @@ _HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
+_SERVICES = "/fdsnws/"
 _UNCOMPRESSED = ("/fdsnws/dataselect/",)
 _UNLIMITED = ("/static/",)
 
@@ -75,6 +76,8 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send_guarded)
             return
+        if scope["method"] == "HEAD" and scope["path"].startswith(_SERVICES):
+            scope = {**scope, "method": "GET"}  # the server itself leaves the body out
         app = self._plain if scope["path"].startswith(_UNCOMPRESSED) else self._compressing
         with reads_within(self._settings.statement_timeout_s):
             await app(scope, self._counted(receive), send_guarded)
