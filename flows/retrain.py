@@ -74,10 +74,15 @@ def retrain(request: RetrainRequest) -> State[Any]:
         return Completed(name="Nothing to learn", message=message, data=plain(built.as_dict()))
     challenger = train(config, Path(built.folder), recipe, settings, span)
     report = decide(config, challenger, span, settings)
-    curve = base64.b64encode((challenger / "learning.png").read_bytes()).decode()
-    create_image_artifact(
-        f"data:image/png;base64,{curve}", key="learning-curve", description=report.challenger
-    )
+    for name in service.PICTURES:
+        path = challenger / f"{name}.png"
+        if path.is_file():
+            picture = base64.b64encode(path.read_bytes()).decode()
+            create_image_artifact(
+                f"data:image/png;base64,{picture}",
+                key=f"retraining-{name}",
+                description=f"{report.challenger}: {name}",
+            )
     return _closed(config, built, report, _NAMES.get(report.verdict, "Decided before"))
 
 

@@ -5,33 +5,35 @@ Both pick with thresholds that give as many picks a day, set on hours that nothi
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-
-import numpy as np
+from dataclasses import dataclass
 
 from geomon.config import Config
-from geomon.events import Event, Phase, Pick
+from geomon.events import Phase, Pick
 from geomon.ids import StreamId
-from geomon.locating.solve import Solver
 from geomon.picking.card import Picker
 from geomon.picking.infer import context_s, pick
+from geomon.picking.prepare import STEP_NS
+from geomon.services.event_exam import Located, latest_stretch, located_again
+from geomon.services.fixed_benchmark import Benchmarked, benchmark
 from geomon.services.workspace import workspace
-from geomon.stores.labels import reviewed_events
 from geomon.stores.pickers import Pickers
-from geomon.times import NS_PER_S, TimeSpan, to_ns
-from geomon.training.dataset import BLOCK_NS, WINDOW_NS, Label, part_of, part_of_time
+from geomon.times import TimeSpan, to_ns
+from geomon.training.breakdown import Detection, detection
+from geomon.training.dataset import WINDOW_NS, Label, labels_by_stream, part_of
 from geomon.training.evaluate.budget import LOWEST, counted, matched_thresholds
-from geomon.training.evaluate.labelled import kept, pick_windows, score_windows
-from geomon.training.evaluate.scores import Score
-from geomon.training.evaluate.testsets import EvaluationSet, read_set, synthetic_set
+from geomon.training.evaluate.evaluation import PHASES
+from geomon.training.evaluate.labelled import kept
+from geomon.training.evaluate.scores import TOLERANCES_S
+from geomon.training.evaluate.tasks import run_tasks
+from geomon.training.evaluate.testsets import EvaluationSet
 from geomon.training.gate import Evidence, Paired, scored
+from geomon.training.recordings import LabelledWindow
 
 type Window = tuple[StreamId, TimeSpan]
 type Thresholds = Mapping[Phase, float]
 
-TOLERANCES_S = (0.5, 0.1)
 _HIGHEST = 0.98  # threshold of a card
-_SAME_S, _SAME_KM = 3.0, 30.0  # an event was found again
+_AROUND_S = 10  # of the onsets of an event, on both sides
 
 
 def picks_in(
@@ -127,13 +129,35 @@ def exam_windows(config: Config, span: TimeSpan) -> list[Window]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """Champion and challenger on windows that were reviewed whole.
+
+    Attributes
+    ----------
+    scores : dict of str to Paired
+        By tolerance; ``"as run"`` has the champion as it runs today, at 0.5 s.
+    residuals_s : dict of phase to (list, list)
+        Found minus true at 0.5 s.
+    picks : tuple of dict
+        Those of each picker at equal budget.
+    detection : tuple of Detection
+        Of each picker; empty, as all the others are, without windows.
+    """
+
+    scores: dict[str, Paired]
+    residuals_s: dict[Phase, tuple[list[float], list[float]]]
+    picks: tuple[dict[StreamId, list[Pick]], ...]
+    detection: tuple[Detection, ...]
+
+
 def examine(
     config: Config,
     pickers: Sequence[tuple[Picker, Thresholds]],
     limits: Thresholds,
     windows: Sequence[Window],
     labels: Sequence[Label],
-) -> tuple[dict[str, Paired], dict[Phase, tuple[list[float], list[float]]]]:
+) -> Examined:
     """Score champion and challenger on windows that were reviewed whole.
 
     Parameters
@@ -149,36 +173,32 @@ def examine(
     labels : sequence of Label
         What is there.
 
-    Returns
-    -------
-    scores : dict of str to Paired
-        By tolerance; ``"as run"`` has the champion as it runs today, at 0.5 s.
-    residuals_s : dict of phase to (list, list)
-        Found minus true at 0.5 s.
-
     Raises
     ------
     CorruptObject
         If a stored object is damaged.
     """
     if not windows:
-        return {}, {}
-    lowest = {phase: min(value, pickers[0][1][phase]) for phase, value in limits.items()}
-    wide = picks_in(config, pickers[0][0], windows, lowest)
-    found = [_above(wide, pickers[0][1]), picks_in(config, pickers[1][0], windows, pickers[1][1])]
+        return Examined({}, {}, (), ())
+    low: dict[Phase, float] = dict.fromkeys(limits, LOWEST)
+    wide = [picks_in(config, picker, windows, low) for picker, _ in pickers]
+    found = tuple(_above(all_, own) for all_, (_, own) in zip(wide, pickers, strict=True))
     scores = {}
     for tolerance in TOLERANCES_S:
         (ours, groups), (theirs, _) = (scored(windows, labels, p, tolerance) for p in found)
         scores[f"{tolerance} s"] = Paired(ours, theirs, groups)
-    today, groups = scored(windows, labels, _above(wide, limits), 0.5)
+    today, groups = scored(windows, labels, _above(wide[0], limits), 0.5)
     scores["as run"] = Paired(today, scores["0.5 s"].challenger, groups)
     residuals: dict[Phase, tuple[list[float], list[float]]] = {}
-    for phase in ("P", "S"):
+    for phase in PHASES:
         here = [label for label in labels if label.phase == phase]
         only = [_of_phase(p, phase) for p in found]
         one, two = (scored(windows, here, p, 0.5)[0].residuals_s.tolist() for p in only)
         residuals[phase] = one, two
-    return scores, residuals
+    detections = tuple(
+        detection(windows, labels, all_, own) for all_, (_, own) in zip(wide, pickers, strict=True)
+    )
+    return Examined(scores, residuals, found, detections)
 
 
 def _above(
@@ -191,140 +211,86 @@ def _of_phase(picks: Mapping[StreamId, Sequence[Pick]], phase: Phase) -> dict[St
     return {stream: [p for p in some if p.phase == phase] for stream, some in picks.items()}
 
 
-def fixed_benchmark(folder: Path | None, kept_folder: Path, n_synthetic: int) -> EvaluationSet:
-    """Return the benchmark: synthetic earthquakes, a folder of one's own, benchmark stations.
+def held_out(
+    config: Config,
+    windows: Sequence[Window],
+    labels: Sequence[Label],
+    picks: Sequence[Mapping[StreamId, Sequence[Pick]]],
+) -> tuple[list[LabelledWindow], list[list[list[Pick]]]]:
+    """Cut the events out of windows that were reviewed whole, to see which kinds are found.
 
     Parameters
     ----------
-    folder : Path or None
-        Labelled windows, as `read_set` reads them.
-    kept_folder : Path
-        Windows of the network's benchmark stations, written once; need not exist.
-    n_synthetic : int
-        Synthetic windows.
-
-    Raises
-    ------
-    DataError
-        If a folder cannot be read.
-    """
-    parts = [synthetic_set(n_synthetic)]
-    parts += [read_set(one) for one in (folder, kept_folder) if one is not None and one.is_dir()]
-    return EvaluationSet(
-        " + ".join(part.name for part in parts),
-        tuple(window for part in parts for window in part.windows),
-        tuple(f"{part.name} {event}" for part in parts for event in part.events),
-    )
-
-
-def benchmark(
-    pickers: Sequence[tuple[Picker, Thresholds]], material: EvaluationSet
-) -> tuple[list[dict[str, Score]], list[dict[Phase, list[float]]], tuple[str, ...]]:
-    """Score pickers on the fixed benchmark, P and S together.
+    config : Config
+        The network.
+    windows : sequence of (StreamId, TimeSpan)
+        What was reviewed.
+    labels : sequence of Label
+        What is there.
+    picks : sequence of mappings of StreamId to sequence of Pick
+        What each picker found.
 
     Returns
     -------
-    scores : list of dict of str to Score
-        By picker and tolerance; a record for each window and phase.
-    residuals_s : list of dict of phase to list
-        By picker.
-    groups : tuple of str
-        Event of each record.
-    """
-    scores: list[dict[str, Score]] = []
-    residuals: list[dict[Phase, list[float]]] = []
-    for picker, limits in pickers:
-        found = kept(pick_windows(picker, material.windows, limits), limits)
-        by_phase = {
-            (phase, tolerance): score_windows(material.windows, found, phase, tolerance)
-            for phase in ("P", "S")
-            for tolerance in TOLERANCES_S
-        }
-        scores.append(
-            {
-                f"{tolerance} s": Score(
-                    np.concatenate([by_phase[phase, tolerance].counts for phase in ("P", "S")]),
-                    np.concatenate([by_phase[p, tolerance].residuals_s for p in ("P", "S")]),
-                )
-                for tolerance in TOLERANCES_S
-            }
-        )
-        residuals.append({"P": by_phase["P", 0.5].residuals_s.tolist(),
-                          "S": by_phase["S", 0.5].residuals_s.tolist()})  # fmt: skip
-    return scores, residuals, material.events * 2
-
-
-def located_again(
-    config: Config, pickers: Sequence[tuple[Picker, Thresholds]], span: TimeSpan
-) -> tuple[int, ...]:
-    """Associate and locate with each picker's picks; count the reviewed events found again.
-
-    The stretch is the latest test hour of the span with reviewed events.
-
-    Returns
-    -------
-    tuple of int
-        Reviewed events of the stretch, and how many each picker's picks give; all 0 without any.
+    events : list of LabelledWindow
+        One for each event and stream.
+    picks : list of list of list of Pick
+        Of each picker, those of each event.
 
     Raises
     ------
-    StationMetadataError
-        If nothing was ever ingested.
+    CorruptObject
+        If a stored object is damaged.
     """
-    space = workspace(config)
-    known = [
-        one.event
-        for one in reviewed_events(space.catalog.database, span)
-        if one.event.review_state in ("reviewed", "confirmed")
-        and part_of_time(_origin_ns(one.event)) == "test"
-    ]
-    stations = space.stations().at(span.end_ns - 1)
-    if not known or not stations:
-        return (0,) * (1 + len(pickers))
-    start_ns = _origin_ns(known[-1]) // BLOCK_NS * BLOCK_NS
-    hour = TimeSpan(start_ns, start_ns + BLOCK_NS)
-    wanted = [event for event in known if hour.contains(_origin_ns(event))]
-    solver = Solver.of(
-        stations,
-        config.velocity.model(),
-        region=config.network.region,
-        settings=config.association,
-    )
-    around = [(stream, hour) for stream in space.archive.streams()]
-    counts = []
-    for picker, limits in pickers:
-        picks = [p for some in picks_in(config, picker, around, limits).values() for p in some]
-        found = list(_located(solver, picks, hour))
-        counts.append(sum(any(_is_same(event, one, solver) for one in found) for event in wanted))
-    return (len(wanted), *counts)
+    archive = workspace(config).archive
+    events: list[LabelledWindow] = []
+    found: list[list[list[Pick]]] = [[] for _ in picks]
+    of_events = labels_by_stream(one for one in labels if one.is_onset and one.event_id)
+    for stream, window in windows:
+        onsets: dict[str, dict[Phase, int]] = {}
+        for label in of_events.get(stream, ()):
+            if window.contains(label.time_ns):
+                onsets.setdefault(label.event_id, {})[label.phase] = label.time_ns
+        for event_id, times in sorted(onsets.items()):
+            span = TimeSpan(min(times.values()), max(times.values()) + 1).padded(_AROUND_S)
+            read = archive.read_stream(stream, span).segments
+            segments = tuple(sorted(read, key=lambda one: one.start_ns))
+            if not segments:
+                continue
+            first_ns = segments[0].start_ns
+            p, s = (
+                (times[phase] - first_ns) / STEP_NS if phase in times else float("nan")
+                for phase in PHASES
+            )
+            events.append(LabelledWindow(event_id, stream.station_id, segments, p, s))
+            for mine, some in zip(found, picks, strict=True):
+                mine.append([one for one in some.get(stream, ()) if span.contains(to_ns(one.time))])
+    return events, found
 
 
-def _located(solver: Solver, picks: Sequence[Pick], span: TimeSpan) -> Iterable[Event]:
-    tiles = solver.grid.tiles(span)
-    raw = {
-        tile: solver.solve_tile(picks, tile)
-        for middle in tiles
-        for tile in (*solver.grid.neighbours(middle), middle)
-    }
-    for tile in tiles:
-        before, after = solver.grid.neighbours(tile)
-        solved = solver.settle(raw[before], raw[tile], raw[after], picks)
-        yield from (Event(origin) for origin in solved.origins)
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """All that was found out about champion and challenger.
+
+    Attributes
+    ----------
+    evidence : Evidence
+        What the gate looks at.
+    windows : tuple of LabelledWindow
+        Events of the exam, then the fixed benchmark.
+    picks : (list of list of Pick, list of list of Pick)
+        Of champion and challenger, those of each window.
+    detection : tuple of Detection
+        Of each picker on the exam; empty without one.
+    """
+
+    evidence: Evidence
+    windows: tuple[LabelledWindow, ...]
+    picks: tuple[list[list[Pick]], list[list[Pick]]]
+    detection: tuple[Detection, ...]
 
 
-def _origin_ns(event: Event) -> int:
-    return to_ns(event.preferred_origin.time)
-
-
-def _is_same(one: Event, two: Event, solver: Solver) -> bool:
-    frame = solver.network.frame
-    origins = one.preferred_origin, two.preferred_origin
-    (x1, y1), (x2, y2) = (frame.to_km(o.latitude, o.longitude) for o in origins)
-    apart_km = float(np.hypot(x1 - x2, y1 - y2))
-    return abs(_origin_ns(one) - _origin_ns(two)) <= _SAME_S * NS_PER_S and apart_km <= _SAME_KM
-
-
-def evidence_of(
+def examination(
     config: Config,
     pickers: Sequence[tuple[Picker, Thresholds]],
     limits: Thresholds,
@@ -333,7 +299,7 @@ def evidence_of(
     span: TimeSpan,
     *,
     trial: int,
-) -> Evidence:
+) -> Examination:
     """Gather all that the gate looks at.
 
     Parameters
@@ -361,20 +327,51 @@ def evidence_of(
         If nothing was ever ingested.
     """
     windows = exam_windows(config, span)
-    exam, exam_residuals = examine(config, pickers[:2], limits, windows, labels)
-    scores, residuals, groups = benchmark(pickers, material)
-    fixed = {name: Paired(scores[0][name], scores[1][name], groups) for name in scores[0]}
-    floor = {
-        name: Paired(scores[2][name], scores[1][name], groups)
-        for name in (scores[2] if len(scores) > 2 else ())
-    }
-    n_events, ours, theirs = located_again(config, pickers[:2], span)
-    return Evidence(
-        exam=exam,
-        benchmark=fixed,
+    both = pickers[:2]
+    exam = examine(config, both, limits, windows, labels)
+    fixed = [benchmark(picker, own, material) for picker, own in pickers]
+    groups = material.events * len(PHASES)
+    first, second = (run_tasks(picker, material.windows).detection_auc for picker, _ in both)
+    facts = {"benchmark: detection, area under its curve": (first, second)}
+    if exam.detection:
+        ours, theirs = exam.detection
+        facts["exam: detection, area under its curve"] = ours.area, theirs.area
+        facts["exam: picks an hour of noise"] = ours.false_an_hour, theirs.false_an_hour
+    n_events, located = _located(config, both, span)
+    evidence = Evidence(
+        exam=exam.scores,
+        benchmark=_paired(fixed[0], fixed[1], groups),
         trial=trial,
-        exam_residuals_s=exam_residuals,
-        benchmark_residuals_s={p: (residuals[0][p], residuals[1][p]) for p in ("P", "S")},
-        floor=floor,
-        events=(n_events, ours, theirs),
+        exam_residuals_s=exam.residuals_s,
+        benchmark_residuals_s={
+            phase: (fixed[0].residuals_s[phase], fixed[1].residuals_s[phase]) for phase in PHASES
+        },
+        floor=_paired(fixed[2], fixed[1], groups) if len(fixed) > 2 else {},
+        events=(n_events, located[0].n_found, located[1].n_found),
+        chance_events=(located[0].n_by_chance, located[1].n_by_chance),
+        facts=facts,
     )
+    events, found = held_out(config, windows, labels, exam.picks or ({}, {}))
+    return Examination(
+        evidence,
+        (*events, *material.windows),
+        ([*found[0], *fixed[0].picks], [*found[1], *fixed[1].picks]),
+        exam.detection,
+    )
+
+
+def _located(
+    config: Config, pickers: Sequence[tuple[Picker, Thresholds]], span: TimeSpan
+) -> tuple[int, list[Located]]:
+    """Return how many events the latest held-out stretch has, and what each picker makes of it."""
+    stretch = latest_stretch(config, span)
+    if stretch is None:
+        return 0, [Located(0, 0) for _ in pickers]
+    around = [(stream, stretch.span) for stream in workspace(config).archive.streams()]
+    by_stream = [picks_in(config, picker, around, limits) for picker, limits in pickers]
+    picks = [[one for some in found.values() for one in some] for found in by_stream]
+    return len(stretch.events), located_again(config, stretch, picks)
+
+
+def _paired(ours: Benchmarked, theirs: Benchmarked, groups: tuple[str, ...]) -> dict[str, Paired]:
+    return {name: Paired(ours.scores[name], theirs.scores[name], groups) for name in ours.scores}

@@ -21,18 +21,33 @@ from geomon.events import Phase
 from geomon.picking.card import DataItem, Picker, Training, load_picker, save_picker
 from geomon.services.champion import ensure_champion, pickers_of, trial_of
 from geomon.services.dataset import BuildReport, RetrainSettings, build, work_folder
-from geomon.services.examination import budget_windows, equal_budget, evidence_of, fixed_benchmark
+from geomon.services.examination import (
+    Examination,
+    budget_windows,
+    equal_budget,
+    examination,
+)
+from geomon.services.fixed_benchmark import fixed_benchmark
 from geomon.services.labelling import labels_of
 from geomon.services.reports import Report
 from geomon.stores.pickers import Decision
 from geomon.times import TimeSpan
+from geomon.training.breakdown import by_class, class_table, confusion
 from geomon.training.dataset import Example, Tally, manifest_hash
+from geomon.training.evaluate.evaluation import PHASES
+from geomon.training.evaluate.labelled import score_windows
+from geomon.training.evaluate.pictures import save_residuals
 from geomon.training.finetune import FinetuneRecipe, Lessons, finetune
-from geomon.training.gate import Judgement, judge
-from geomon.training.learning import save_learning_curve
+from geomon.training.gate import judge
+from geomon.training.learning import save_confusion, save_detection, save_learning_curve
 from geomon.training.seisbench import read_examples
 
 logger = logging.getLogger(__name__)
+
+PICTURES = ("learning", "residuals", "confusion", "detection")
+"""PNG files beside a challenger; the last one only where windows were reviewed whole."""
+
+_ROLES = ("champion", "challenger")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,33 +261,44 @@ def decide(
         settings.benchmark, work_folder(config) / "benchmark", settings.n_synthetic
     )
     labels = labels_of(config, span, Tally())
-    evidence = evidence_of(config, pickers, limits, labels, material, span, trial=trial)
-    judgement = judge(evidence)
+    found = examination(config, pickers, limits, labels, material, span, trial=trial)
+    judgement = judge(found.evidence)
+    table = f"{judgement.table()}\n\n{class_table(by_class(found.windows, *found.picks))}"
+    _draw(found, (champion, made), challenger)
     logger.info("%s: %s: %s", made.card.label, judgement.verdict, judgement.reason)
     sha256 = made.card.weights_sha256
     if judgement.verdict != "untested":
         promoted = judgement.verdict == "promoted"
         decision = Decision(
             "promoted" if promoted else "refused", sha256 if promoted else champion_sha, sha256,
-            judgement.reason, actor, judgement.alpha, judgement.table(),
+            judgement.reason, actor, judgement.alpha, table,
         )  # fmt: skip
         registry.decide(decision, instead_of=champion_sha)
-    return _report(judgement, champion, made, challenger, time.monotonic() - started)
-
-
-def _report(
-    judgement: Judgement, champion: Picker, made: Picker, folder: Path, took_s: float
-) -> RetrainReport:
     return RetrainReport(
-        took_s=took_s,
+        took_s=time.monotonic() - started,
         verdict=judgement.verdict,
         reason=judgement.reason,
         champion=champion.card.label,
         challenger=made.card.label,
         alpha=judgement.alpha,
-        table=judgement.table(),
-        folder=str(folder),
+        table=table,
+        folder=str(challenger),
     )
+
+
+def _draw(found: Examination, pickers: Sequence[Picker], folder: Path) -> None:
+    """Draw what champion and challenger do on the exam and the benchmark."""
+    names = [f"{role} {one.card.label}" for role, one in zip(_ROLES, pickers, strict=True)]
+    counts = [confusion(found.windows, picks) for picks in found.picks]
+    save_confusion(dict(zip(names, counts, strict=True)), folder / "confusion.png")
+    residuals = [
+        {phase: score_windows(found.windows, picks, phase, 0.5).residuals_s for phase in PHASES}
+        for picks in found.picks
+    ]
+    save_residuals(dict(zip(names, residuals, strict=True)), folder / "residuals.png")
+    if found.detection:
+        detected = dict(zip(names, found.detection, strict=True))
+        save_detection(detected, folder / "detection.png")
 
 
 def _told(

@@ -287,7 +287,7 @@ def plan(labels: Sequence[Label], tally: Tally) -> list[Planned]:
         Is told what was dropped.
     """
     planned: list[Planned] = []
-    for stream, of_stream in _by_stream(labels).items():
+    for stream, of_stream in labels_by_stream(labels).items():
         times = np.array([label.time_ns for label in of_stream])
         for event_id, first_ns, last_ns in _clusters(of_stream):
             span = TimeSpan(first_ns - _PAD_NS, last_ns + _PAD_NS).aligned(STEP_NS)
@@ -305,7 +305,8 @@ def plan(labels: Sequence[Label], tally: Tally) -> list[Planned]:
     return planned
 
 
-def _by_stream(labels: Sequence[Label]) -> dict[StreamId, list[Label]]:
+def labels_by_stream(labels: Iterable[Label]) -> dict[StreamId, list[Label]]:
+    """Return the labels of each stream in time order."""
     streams: dict[StreamId, list[Label]] = {}
     for label in sorted(labels, key=lambda one: (one.stream_id, one.time_ns)):
         streams.setdefault(label.stream_id, []).append(label)

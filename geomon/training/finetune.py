@@ -22,6 +22,7 @@ from geomon.picking.backend import load_keras
 from geomon.picking.card import Picker
 from geomon.picking.run_keras import gpus
 from geomon.training.antialias import smoothed
+from geomon.training.devices import Devices
 from geomon.training.progress import scalar_log
 from geomon.training.windows import Recording, Sampler, draw_events, draw_noise_pool
 
@@ -52,7 +53,7 @@ class FinetuneRecipe:
     distillation : float
         How much the champion's curves count in the targets of replayed windows, in [0, 1].
     n_events, n_noise : int
-        Size of the pools of synthetic seismograms and noise that are replayed.
+        Size of the pools of synthetic seismograms and noise that are replayed, at most.
     from_scratch : bool
         Start from random weights instead of the champion's.
     """
@@ -78,6 +79,16 @@ class Epoch:
     validation: float
     replay: float
 
+    @property
+    def loss(self) -> float:
+        """What an epoch is judged by: labelled and replayed windows count alike."""
+        return self.validation + self.replay
+
+
+def best_epoch(epochs: Sequence[Epoch]) -> int:
+    """Return the number of the epoch with the least loss, the first of equal ones."""
+    return min(range(len(epochs)), key=lambda number: epochs[number].loss)
+
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
@@ -96,6 +107,7 @@ def finetune(
     out: Path,
     *,
     tensorboard: Path | None = None,
+    devices: Sequence[str] | None = None,
 ) -> tuple[Picker, tuple[Epoch, ...]]:
     """Train a challenger; an interrupted run goes on from its last epoch.
 
@@ -111,6 +123,8 @@ def finetune(
         Folder of the checkpoint.
     tensorboard : Path, optional
         Folder for the losses, as TensorBoard reads them.
+    devices : sequence of str, optional
+        Where batches are shared out to; all GPUs by default.
 
     Returns
     -------
@@ -132,7 +146,7 @@ def finetune(
         raise DataError(msg)
     keras = load_keras()
     keras.utils.set_random_seed(recipe.seed)
-    run = _Training(champion, recipe, lessons, out)
+    run = _Training(champion, recipe, lessons, out, Devices(recipe.batch_size, devices))
     log = nullcontext() if tensorboard is None else scalar_log(tensorboard)
     with ThreadPoolExecutor(1) as drawing, log as write:
         while not run.is_over:
@@ -150,15 +164,29 @@ class _Training:
     """One run: the model, its samplers, and what is written down after each epoch."""
 
     def __init__(
-        self, champion: Picker, recipe: FinetuneRecipe, lessons: Lessons, out: Path
+        self,
+        champion: Picker,
+        recipe: FinetuneRecipe,
+        lessons: Lessons,
+        out: Path,
+        devices: Devices,
     ) -> None:
         self.recipe = recipe
+        self._devices = devices
         self.epochs: list[Epoch] = []
         rng = np.random.default_rng(recipe.seed)
+        self._n_real = round(recipe.real_share * recipe.batch_size)
+        # No more than will ever be replayed, or looked at between epochs.
+        n_batches = recipe.epochs * recipe.steps_an_epoch
+        n_replayed = n_batches * (recipe.batch_size - self._n_real)
+        most = n_replayed + _VALIDATION_BATCHES * recipe.batch_size
         noise = np.concatenate(
-            [draw_noise_pool(rng, recipe.n_noise), *(one[None] for one in lessons.noise)]
+            [
+                draw_noise_pool(rng, min(recipe.n_noise, most)),
+                *(one[None] for one in lessons.noise),
+            ]
         )
-        events = draw_events(rng, recipe.n_events)
+        events = draw_events(rng, min(recipe.n_events, most))
         card = champion.card
 
         def sampler(recordings: Sequence[Recording], share: float, seed: int) -> Sampler:
@@ -168,7 +196,6 @@ class _Training:
         self._aside = sampler(lessons.validation, 1.0, recipe.seed + 1)
         self._replayed = sampler((), 0.0, recipe.seed + 2)
         self._champion = champion
-        self._n_real = round(recipe.real_share * recipe.batch_size)
         out.mkdir(parents=True, exist_ok=True)
         self._checkpoint, self._best = out / "checkpoint.keras", out / "best.weights.h5"
         self._state = out / "checkpoint.json"
@@ -177,18 +204,17 @@ class _Training:
             "champion": card.weights_sha256,
             "data": lessons.sha256,
         }
-        self._begin()
+        with devices.holding():
+            self._begin()
+        self._exam = [self._validation(number) for number in range(_VALIDATION_BATCHES)]
+        if not self.epochs:
+            self._note(float("nan"))
 
     @property
     def is_over(self) -> bool:
         """Whether the last epoch was done, or the last few brought nothing."""
-        best = min(range(len(self.epochs)), key=self._loss)
-        waited = len(self.epochs) - 1 - best
+        waited = len(self.epochs) - 1 - best_epoch(self.epochs)
         return len(self.epochs) > self.recipe.epochs or waited >= self.recipe.patience
-
-    def _loss(self, number: int) -> float:
-        """Return what an epoch is judged by: labelled and replayed windows count alike."""
-        return self.epochs[number].validation + self.epochs[number].replay
 
     def _begin(self) -> None:
         """Go on from the checkpoint of the same run, else start from the champion."""
@@ -207,13 +233,11 @@ class _Training:
             self.model.compile(
                 optimizer=optimizer,
                 loss="categorical_crossentropy",
-                jit_compile=bool(gpus()),  # on processors compiling takes longer than it saves
+                # On processors compiling takes longer than it saves.
+                jit_compile=bool(gpus()) and self._devices.count == 1,
             )
             optimizer.build(self.model.trainable_variables)
         self._keep_from_aliasing()
-        self._exam = [self._validation(number) for number in range(_VALIDATION_BATCHES)]
-        if not self.epochs:
-            self._note(float("nan"))
 
     def _keep_from_aliasing(self) -> None:
         """Hold strided kernels to what the champion's own training held them to.
@@ -249,7 +273,8 @@ class _Training:
         for step in range(first + 1, first + recipe.steps_an_epoch + 1):
             x, y, weight = following.result()
             following = drawing.submit(self._batch, step)
-            loss = self.model.train_on_batch(x, self._taught(x, y), weight)
+            batch = self._devices.shared(x, self._taught(x, y), weight)
+            loss = self.model.train_on_batch(*batch)
             losses.append(float(np.asarray(loss)))
         if not np.isfinite(losses).all():
             msg = f"the loss of epoch {number + 1} is not finite: a window or a rate is wrong"
@@ -282,6 +307,7 @@ class _Training:
 
     def _note(self, training: float) -> Epoch:
         """Measure the model, and write down what is needed to go on from here."""
+        # Whole batches, on each device: what is measured is the same on all.
         losses = [
             [float(np.asarray(self.model.test_on_batch(*batch))) for batch in pair]
             for pair in self._exam
@@ -289,7 +315,7 @@ class _Training:
         validation, replay = (float(value) for value in np.mean(losses, axis=0))
         epoch = Epoch(training, validation, replay)
         self.epochs.append(epoch)
-        if self._loss(len(self.epochs) - 1) <= min(map(self._loss, range(len(self.epochs)))):
+        if best_epoch(self.epochs) == len(self.epochs) - 1:
             self.model.save_weights(self._best)
         # Under another name first: a kill while writing must not spoil the last checkpoint.
         fresh = self._checkpoint.with_name("checkpoint.fresh.keras")

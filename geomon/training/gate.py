@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import binom, norm
 
 from geomon.errors import DataError
 from geomon.events import Phase, Pick
 from geomon.ids import StreamId
 from geomon.times import NS_PER_S, TimeSpan, to_ns
-from geomon.training.dataset import Label
+from geomon.training.dataset import Label, labels_by_stream
 from geomon.training.evaluate.bootstrap import Interval, difference, draw_differences
 from geomon.training.evaluate.scores import Metric, Score, match, metric
 
@@ -33,6 +33,7 @@ _MARGIN = 0.01  # a share may seem this much worse by chance
 _PRICE = 0.05  # precision that may be paid for recall, against the champion as it runs
 _LATER_S = 0.02  # and a median residual this much farther from zero
 _EVENT_NS = 20 * NS_PER_S  # onsets of no event this near each other are taken for one
+_MORE = 0.01  # chance of taking as many false events for more
 _DRAWS = 4000
 
 type Verdict = Literal["promoted", "refused", "untested"]
@@ -157,10 +158,7 @@ def scored(
     counts: list[tuple[int, int, int]] = []
     residuals: list[float] = []
     groups: list[str] = []
-    by_stream: dict[StreamId, list[Label]] = {}
-    for label in labels:
-        if label.is_onset:
-            by_stream.setdefault(label.stream_id, []).append(label)
+    by_stream = labels_by_stream(label for label in labels if label.is_onset)
     for stream, window in windows:
         true = [one for one in by_stream.get(stream, ()) if window.contains(one.time_ns)]
         found = [one for one in picks.get(stream, ()) if window.contains(to_ns(one.time))]
@@ -213,6 +211,10 @@ class Evidence:
     events : (int, int, int)
         Reviewed events of the held-out stretch, and how many the picks of champion and challenger
         give.
+    chance_events : (int, int)
+        Events that come of the same picks when each station's are shifted in time.
+    facts : dict of str to (float, float)
+        What is shown and not judged, by name.
     trial : int
         Number of this test against this champion, from 1.
     """
@@ -224,6 +226,8 @@ class Evidence:
     benchmark_residuals_s: Mapping[Phase, tuple[Sequence[float], Sequence[float]]]
     floor: Mapping[str, Paired] = field(default_factory=dict)
     events: tuple[int, int, int] = (0, 0, 0)
+    chance_events: tuple[int, int] = (0, 0)
+    facts: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def judge(evidence: Evidence, *, budget: float = BUDGET) -> Judgement:
@@ -294,7 +298,16 @@ def _guards(evidence: Evidence) -> list[Row]:
         least = ours - max(1, round(_MARGIN * n_events))
         rule = f"at least {least} of {n_events}"
         rows.append(Row("events located", ours, theirs, None, rule, theirs >= least))
+        rows.append(_by_chance(*evidence.chance_events))
+    rows += [Row(what, *pair, None, "", None) for what, pair in evidence.facts.items()]
     return rows
+
+
+def _by_chance(ours: int, theirs: int) -> Row:
+    """Compare the events that come of picks shifted in time: no more but by chance."""
+    is_more = theirs > ours and float(binom.sf(theirs - 1, ours + theirs, 0.5)) < _MORE
+    what, rule = "events from time-shifted picks", f"no more but for {_MORE:g}"
+    return Row(what, ours, theirs, None, rule, not is_more)
 
 
 def _no_worse(what: str, pair: Paired, name: Metric, margin: float = _MARGIN) -> Row:

@@ -15,6 +15,7 @@ from geomon.picking.card import Picker, save_picker
 from geomon.services.champion import pickers_of
 from geomon.services.dataset import RetrainSettings
 from geomon.services.ingest import ingest
+from geomon.services.retrain import PICTURES
 from geomon.services.retrain import retrain as service
 from geomon.services.workspace import workspace
 from geomon.stores.verdicts import Verdicts
@@ -87,7 +88,8 @@ def test_a_scheduled_run_trains_compares_and_waits_for_an_exam(
     artifacts = shown()
     assert "| exam: recall at 0.5 s |" in artifacts["retraining"]
     assert "windows for train" in artifacts["retraining"]
-    assert artifacts["learning-curve"].startswith("data:image/png;base64,")
+    for name in PICTURES:
+        assert artifacts[f"retraining-{name}"].startswith("data:image/png;base64,")
     challenger = pickers_of(config).listed()[-1]
     assert challenger.card.training.teacher == pickers_of(config).listed()[0].card.label
     assert '"part": "train"' in challenger.manifest

@@ -1,6 +1,5 @@
 """The gate lets better challengers through, and hardly ever others; the audit smells poison."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,6 +14,7 @@ from geomon.training.audit import audit
 from geomon.training.dataset import Label
 from geomon.training.evaluate.scores import Score
 from geomon.training.gate import Evidence, Paired, alpha_of, judge, scored
+from tests.poison import POISONS, SHARES, poisoned
 
 START = parse_time("2024-05-01")
 
@@ -62,7 +62,17 @@ def test_late_picks_and_lost_events_are_refused() -> None:
     assert judge(late).reason == "worse: exam: median S residual (s)"
     lost = replace(evidence(exam), events=(40, 38, 30))
     assert judge(lost).reason == "worse: events located"
-    assert judge(replace(lost, events=(40, 38, 37))).verdict == "promoted"
+    kept = replace(lost, events=(40, 38, 37))
+    assert judge(kept).verdict == "promoted"
+    noisy = judge(replace(kept, chance_events=(1, 12)))
+    assert noisy.reason == "worse: events from time-shifted picks"
+    assert judge(replace(kept, chance_events=(3, 6))).verdict == "promoted"
+
+
+def test_facts_are_shown_and_not_judged() -> None:
+    shown = replace(evidence(pair(0.7, 0.85)), facts={"exam: detection": (0.9, 0.1)})
+    assert "| exam: detection | 0.900 | 0.100 |  |  | - |" in judge(shown).table()
+    assert judge(shown).verdict == "promoted"
 
 
 def test_a_small_exam_is_no_test_and_costs_nothing() -> None:
@@ -111,29 +121,6 @@ def reviewed(n_events: int = 40, seed: int = 0) -> tuple[list[Label], dict[Strea
     return labels, found
 
 
-def shifted(label: Label) -> Label:
-    return replace(label, time_ns=label.time_ns + NS_PER_S, residual_s=label.residual_s + 0.9)
-
-
-def swapped(label: Label) -> Label:
-    other = "S" if label.phase == "P" else "P"
-    return replace(label, phase=other, residual_s=3.0 if other == "P" else -3.0)
-
-
-def late_s(label: Label) -> Label:
-    if label.phase == "P":
-        return label
-    return replace(label, time_ns=label.time_ns + NS_PER_S // 5, residual_s=label.residual_s + 0.15)
-
-
-def poisoned(labels: list[Label], poison: Callable[[Label], Label], share: float) -> list[Label]:
-    """Spoil a share of those that can be spoilt so."""
-    rng = np.random.default_rng(5)
-    can = [k for k, one in enumerate(labels) if poison(one) != one]
-    chosen = set(rng.choice(can, round(share * len(can)), replace=False).tolist())
-    return [poison(one) if k in chosen else one for k, one in enumerate(labels)]
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_honest_labels_pass_the_audit(seed: int) -> None:
     labels, picks = reviewed(seed=seed)
@@ -142,11 +129,11 @@ def test_honest_labels_pass_the_audit(seed: int) -> None:
     assert len(found.suspects) < 0.02 * len(labels)
 
 
-@pytest.mark.parametrize("poison", [shifted, swapped, late_s])
-@pytest.mark.parametrize("share", [0.05, 0.2])
-def test_poisoned_labels_are_refused(poison: Callable[[Label], Label], share: float) -> None:
+@pytest.mark.parametrize("poison", POISONS)
+@pytest.mark.parametrize("share", SHARES)
+def test_poisoned_labels_are_refused(poison: str, share: float) -> None:
     labels, picks = reviewed(60)
-    bad = poisoned(labels, poison, share)
+    bad = poisoned(labels, POISONS[poison], share)
     found = audit(bad, picks)
     assert found.is_refused, [str(finding) for finding in found.findings]
     assert found.reason
