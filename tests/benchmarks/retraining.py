@@ -400,10 +400,9 @@ def unlearned(
     keras.utils.set_random_seed(1)
     rng = np.random.default_rng(1)
     often = round(_HIDDEN * len(others) / len(withheld))
-    sampler = Sampler(
-        picker.card, draw_events(rng, 2), draw_noise_pool(rng, 2), [*others, *(often * list(withheld))],
-        real_share=1.0, seed=1,
-    )  # fmt: skip
+    recordings = [*others, *(often * list(withheld))]
+    events, noise = draw_events(rng, 2), draw_noise_pool(rng, 2)
+    sampler = Sampler(picker.card, events, noise, recordings, real_share=1.0, seed=1)
     model = keras.models.clone_model(picker.model)
     model.set_weights(picker.model.get_weights())
     for layer in model.layers:
