@@ -248,7 +248,8 @@ class Compute(Section):
     workers: Annotated[int, Field(ge=1, le=1024)] = 2
     """Station-days fetched and written at once on this machine."""
     dask_scheduler: str | None = None
-    """Address of a Dask scheduler, for example tcp://head:8786, to use instead of this machine."""
+    """Dask scheduler to use instead of this machine: its address, for example tcp://head:8786, or
+    the .json file that ``dask scheduler --scheduler-file`` wrote."""
     dask_picking: Annotated[str, Field(pattern=r"[A-Za-z]\w*")] | None = None
     """What a Dask worker must offer to pick, for example GPU when some were started with
     ``--resources GPU=1``; any worker picks by default."""
@@ -442,6 +443,11 @@ def _resolved(config: Config, folder: Path) -> Config:
         velocity = changes.get("velocity", config.velocity).model_copy(update=named)
         changes["velocity"] = velocity.model_copy(
             update={"station_corrections_version": velocity.corrections().version}
+        )
+    scheduler = config.compute.dask_scheduler or ""
+    if scheduler.endswith(".json"):
+        changes["compute"] = config.compute.model_copy(
+            update={"dask_scheduler": str(under(scheduler))}
         )
     if "://" not in config.archive.url:
         changes["archive"] = Archive(url=str(under(config.archive.url)))

@@ -1,7 +1,9 @@
 """Do many independent units of work at once, with Dask, on this machine or a cluster."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geomon.config import Config
@@ -64,6 +66,13 @@ def fan_out[Key, Result](
 def connected(scheduler: str, resource: str | None = None) -> "Iterator[Client]":
     """Connect to a Dask cluster.
 
+    Parameters
+    ----------
+    scheduler : str
+        Its address, or the file that ``dask scheduler --scheduler-file`` wrote.
+    resource : str, optional
+        What a worker must offer.
+
     Raises
     ------
     ClusterUnavailable
@@ -73,8 +82,8 @@ def connected(scheduler: str, resource: str | None = None) -> "Iterator[Client]"
     from distributed import Client
 
     try:
-        client = Client(scheduler, set_as_default=False, timeout=_CONNECT_S)
-    except (OSError, TimeoutError) as error:
+        client = Client(_address(scheduler), set_as_default=False, timeout=_CONNECT_S)
+    except (OSError, TimeoutError, ValueError, KeyError) as error:
         msg = f"compute.dask_scheduler = {scheduler!r} does not answer: {error}"
         raise ClusterUnavailable(msg) from error
     with client:
@@ -86,6 +95,12 @@ def connected(scheduler: str, resource: str | None = None) -> "Iterator[Client]"
             )
             raise ClusterUnavailable(msg)
         yield client
+
+
+def _address(scheduler: str) -> str:
+    if not scheduler.endswith(".json"):
+        return scheduler
+    return str(json.loads(Path(scheduler).read_text(encoding="utf-8"))["address"])
 
 
 def _on_threads[Key, Result](

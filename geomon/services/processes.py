@@ -125,7 +125,7 @@ def start(name: str, command: Sequence[str], *, env: Mapping[str, str], folder: 
 
 
 def wait_until_healthy(
-    child: Child, url: str, *, stop: threading.Event | None = None, timeout_s: float = 180.0
+    child: Child, url: str, *, stop: threading.Event | None = None, timeout_s: float = 300.0
 ) -> None:
     """Wait until a URL of a server answers 200, or `stop` is set.
 

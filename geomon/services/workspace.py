@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _OPENING = threading.Lock()
 _SNAPSHOT = "stations.xml"
-_CHANGES = "stations-changed.json"
+_CHANGES = ".stations-changed.json"
+"""Hidden: it holds times of writing, and an archive's other objects only what they are given."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from geomon.services.workspace import workspace
 from geomon.times import TimeSpan
 from tests.flows.conftest import write_config
 
-EVERY_S = 60
+EVERY_S = 30
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, data_centre: str) -> Iterator[Running]:
-    schedule = {"monitor_every_s": EVERY_S, "lookback_s": 600}
+    schedule = {"monitor_every_s": EVERY_S, "lookback_s": 600, "retrain_every_s": 7200}
     path = write_config(tmp_path_factory.mktemp("up"), data_centre, schedule=schedule)
     port, prefect_port = free_port(), free_port()
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
@@ -126,6 +126,14 @@ def test_a_cron_schedule_gets_its_runs(running: Running) -> None:
     assert {(time.hour, time.minute) for time in times} == {(2, 0)}
 
 
+def test_the_picker_is_retrained_as_often_as_the_config_says(running: Running) -> None:
+    with running.client() as client:
+        deployment = client.read_deployment_by_name("retrain/network")
+        [seeded] = client.read_deployment_schedules(deployment.id)
+    assert seeded.active
+    assert seeded.schedule.interval == timedelta(hours=2)
+
+
 def test_the_page_and_the_event_service_answer(running: Running) -> None:
     assert httpx.get(f"{running.web}/").status_code == 200
     assert httpx.get(f"{running.web}/fdsnws/event/1/version").status_code == 200
@@ -154,7 +162,7 @@ def test_what_an_operator_changed_survives_the_next_deployment(running: Running)
         assert (still.id, still.active, still.schedule.cron) == (added.id, True, "7 * * * *")
         queues = {queue.name: queue.priority for queue in client.read_work_queues()}
     assert queues["monitor"] < queues["backfill"]
-    assert len([name for name in automations if name.startswith("geomon: ")]) == 3
+    assert len([name for name in automations if name.startswith("geomon: ")]) == 2  # no webhook
 
 
 def test_sigterm_stops_everything_that_was_started(running: Running) -> None:

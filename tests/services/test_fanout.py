@@ -1,10 +1,14 @@
 """The same work on this machine's threads and on a Dask cluster."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from distributed import LocalCluster
+from distributed import Client, LocalCluster
 
 from geomon.config import Config, load_config
 from geomon.errors import ClusterUnavailable
@@ -17,6 +21,7 @@ from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, parse_time
 from geomon.waveforms import Segment
 from tests.stores.contents import contents
 
+ROOT = Path(__file__).parents[2]
 DAY = parse_time("2024-05-02")
 SPAN = TimeSpan(DAY, DAY + 2 * NS_PER_DAY)
 STATIONS = ("PB01", "PB02", "PB03")
@@ -89,6 +94,16 @@ def test_results_come_in_the_order_of_the_keys(folder: Path, cluster: LocalClust
     assert found == [2 * key for key in range(50)]
 
 
+def test_a_cluster_is_found_by_the_file_its_scheduler_wrote(
+    folder: Path, cluster: LocalCluster
+) -> None:
+    config = network(folder, "file", "dask.json")
+    with pytest.raises(ClusterUnavailable, match=r"dask\.json"):
+        fan_out(_doubled, config, [1], stage="count", progress=lambda *_: None)
+    (folder / "dask.json").write_text(json.dumps({"address": cluster.scheduler_address}))
+    assert fan_out(_doubled, config, [4], stage="count", progress=lambda *_: None) == [8]
+
+
 def test_a_cluster_that_cannot_do_the_work_is_an_error_that_says_so(
     folder: Path, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,3 +114,30 @@ def test_a_cluster_that_cannot_do_the_work_is_an_error_that_says_so(
     nowhere = network(folder, "nowhere", "tcp://127.0.0.1:9")
     with pytest.raises(ClusterUnavailable, match="does not answer"):
         fan_out(_doubled, nowhere, [1], stage="count", progress=lambda *_: None)
+
+
+def test_a_slurm_job_brings_workers_with_a_gpu(folder: Path, cluster: LocalCluster) -> None:
+    srun = folder / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.write_text('#!/bin/sh\nexec "$@"\n')
+    srun.chmod(0o755)
+    places = (srun.parent, Path(sys.executable).parent, os.environ["PATH"])
+    env = os.environ | {"PATH": os.pathsep.join(map(str, places))}
+    config = network(folder, "slurm", "dask.json")
+    command = (
+        ROOT / "deployments/slurm/workers.sbatch",
+        folder / "dask.json",
+        "--resources",
+        "GPU=1",
+    )
+    (folder / "dask.json").write_text(json.dumps({"address": cluster.scheduler_address}))
+    with (
+        Client(cluster, set_as_default=False) as client,
+        subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL) as job,
+    ):
+        client.wait_for_workers(3, timeout=120)
+        found = fan_out(
+            _doubled, config, [4], stage="pick", progress=lambda *_: None, resource="GPU"
+        )
+        job.terminate()
+    assert found == [8]
