@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Self
 
 from geomon.errors import DataError
@@ -58,6 +59,12 @@ class StationId:
         return any(fnmatchcase(str(self), pattern) for pattern in patterns)
 
 
+@lru_cache(maxsize=16_384)
+def _station_of(network: str, station: str) -> StationId:
+    """Return one station's id: asked for with every pick, so checked once and kept."""
+    return StationId(network, station)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class StreamId:
     """The components of one sensor: network, station, location, band and instrument code.
@@ -98,13 +105,19 @@ class StreamId:
     @property
     def station_id(self) -> StationId:
         """The station this sensor stands at."""
-        return StationId(self.network, self.station)
+        return _station_of(self.network, self.station)
 
     def seed_id(self, component: str) -> "SeedId":
         """Name one component of the sensor, for example ``"Z"``."""
         return SeedId(
             self.network, self.station, self.location, f"{self.band_instrument}{component}"
         )
+
+
+@lru_cache(maxsize=16_384)
+def _stream_of(network: str, station: str, location: str, band_instrument: str) -> StreamId:
+    """Return one sensor's id, checked once and kept."""
+    return StreamId(network, station, location, band_instrument)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -154,12 +167,12 @@ class SeedId:
     @property
     def stream_id(self) -> StreamId:
         """The sensor this channel belongs to."""
-        return StreamId(self.network, self.station, self.location, self.channel[:2])
+        return _stream_of(self.network, self.station, self.location, self.channel[:2])
 
     @property
     def station_id(self) -> StationId:
         """The station this channel stands at."""
-        return StationId(self.network, self.station)
+        return _station_of(self.network, self.station)
 
 
 @dataclass(frozen=True, slots=True, order=True)

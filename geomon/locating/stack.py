@@ -40,9 +40,9 @@ class Nodes:
     ----------
     places_km : array, shape (n_nodes, 3)
         East, north, depth.
-    times_s : array of float32, shape (n_nodes, 2, n_stations)
-        P and S times.
-    is_near : array of bool, shape (n_nodes, n_stations)
+    times_s : array of float32, shape (2, n_stations, n_nodes)
+        P and S times; a pick is piled up from one row.
+    is_near : array of bool, shape (n_stations, n_nodes)
         The nearest stations of each node.
     half_km : float
         Half the horizontal distance of nodes.
@@ -89,7 +89,8 @@ class Nodes:
         if max_distance_km is not None:
             times = np.where(apart[:, None] <= max_distance_km, times, np.nan)
         rank = np.argsort(np.argsort(apart, axis=1, kind="stable"), axis=1, kind="stable")
-        return cls(places, times.astype(np.float32), rank < _NEAREST, step / 2)
+        rows = np.ascontiguousarray(times.transpose(1, 2, 0), dtype=np.float32)
+        return cls(places, rows, np.ascontiguousarray((rank < _NEAREST).T), step / 2)
 
 
 class Stack:
@@ -126,7 +127,7 @@ class Stack:
         self._tolerance = nodes.tolerance_s
         self._bin_s = float(self._tolerance[0])
         n_bins = int(span.duration_s / self._bin_s) + 1
-        n_nodes, _, n_stations = nodes.times_s.shape
+        _, n_stations, n_nodes = nodes.times_s.shape
         self._counts = np.zeros((2, n_bins, n_nodes), dtype=np.int16)
         self._value = np.zeros(n_bins)
         self._where = np.zeros(n_bins, dtype=np.int64)
@@ -147,7 +148,7 @@ class Stack:
     def members(self, cell: tuple[int, int]) -> tuple[Sequence[Pick], Floats]:
         """Return the picks of a cell, one a station and phase, and the cell's place (km)."""
         bin_, node = cell
-        origin = self._time - self._nodes.times_s[node, self._phase, self._station]
+        origin = self._time - self._nodes.times_s[self._phase, self._station, node]
         off = np.abs(origin - (bin_ + 0.5) * self._bin_s)
         inside = np.flatnonzero(
             self._is_in & (off <= self._tolerance[self._phase] + self._bin_s / 2)
@@ -166,8 +167,11 @@ class Stack:
     def blank(self, cell: tuple[int, int]) -> None:
         """Do not come back to a cell, nor to its surroundings."""
         bin_, node = cell
-        apart = np.abs(self._nodes.places_km - self._nodes.places_km[node])
-        around = np.flatnonzero((apart[:, :2] <= 4.1 * self._nodes.half_km).all(axis=1))
+        east, north = self._nodes.places_km.T[:2]
+        reach = 4.1 * self._nodes.half_km
+        around = np.flatnonzero(
+            (np.abs(east - east[node]) <= reach) & (np.abs(north - north[node]) <= reach)
+        )
         bins = np.arange(max(bin_ - 1, 0), min(bin_ + 2, len(self._value)))
         self._counts[:, bins[:, None], around] = _BLANKED
         self._refresh(int(bins[0]), int(bins[-1]) + 1)
@@ -207,15 +211,16 @@ def _pile(
     first, last = n_bins, -1
     for k in range(time.size):
         reach = tolerance[phase[k]]
+        times, nearby = times_s[phase[k], station[k]], is_near[station[k]]
         for node in range(n_nodes):
-            travelled = times_s[node, phase[k], station[k]]
+            travelled = times[node]
             if np.isnan(travelled):
                 continue
             low = max(int(np.floor((time[k] - travelled - reach) / bin_s + 0.5)), 0)
             high = min(int(np.floor((time[k] - travelled + reach) / bin_s + 0.5)), n_bins)
             for b in range(low, high):
                 counts[0, b, node] += sign
-                if is_near[node, station[k]]:
+                if nearby[node]:
                     counts[1, b, node] += sign
             if low < high:
                 first, last = min(first, low), max(last, high - 1)
