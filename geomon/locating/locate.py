@@ -21,6 +21,7 @@ from geomon.locating.network import Box, Network, geodesic
 from geomon.locating.posterior import Posterior, Residuals, sample
 from geomon.locating.quality import azimuthal_gap, quality_class
 from geomon.locating.station_times import StationReceivers, StationTimes
+from geomon.locating.timing_errors import TimingErrors, reading_errors
 from geomon.locating.travel_times import Receivers, TravelTimes
 from geomon.times import NS_PER_S, from_ns, to_ns
 
@@ -28,14 +29,6 @@ type Floats = NDArray[np.float64]
 
 METHOD = "geomon Student-t 3"
 MIN_PICKS = 4
-_MODEL_FLOOR_S = 0.05  # what a layered model and a station's site leave unexplained, any distance
-_MODEL_SHARE = 0.015  # and what grows with the time travelled, different for every path
-# What picks share, in the posterior (`_shared_errors`), of the time travelled or in seconds:
-_OWN_SHARE = 0.008  # what each path has to itself
-_PATH_SHARE, _PATH_REACH = 0.011, 0.15  # neighbouring paths; they end within a share of the reach
-_DELAY_S, _S_DELAY = 0.09, 1.6  # a station's delay of P, and how many times as much of S
-_DIFFERENT_SITES_KM = 5.0  # stations closer than this stand on ground more alike
-_P_LIKE_S = 0.7  # correlation of P with S where both are late
 _SCALE_SPREAD = 0.3  # of log(scale): how far the residuals may ask for other sigmas than assumed
 _USED_WEIGHT = 0.1  # picks below do not count as used
 _LEAST_WEIGHT = 0.003  # however wrong a pick is
@@ -252,7 +245,7 @@ class Locator:
         data = self._data(near)
         travelled = data.travel_times(point[None])[0]
         residual = data.time_s + (data.base_ns - origin_ns) / NS_PER_S - travelled
-        sigma = np.hypot(data.sigma_s, self.model_sigma(travelled))
+        sigma = np.hypot(data.sigma_s, self.errors.of_model(travelled))
         distance = np.hypot(data.x_km - point[0], data.y_km - point[1])
         return list(zip(near, residual.tolist(), sigma.tolist(), distance.tolist(), strict=True))
 
@@ -322,27 +315,16 @@ class Locator:
             - network.delay_s[is_s.astype(int), station],
             x_km=network.x_km[station],
             y_km=network.y_km[station],
-            sigma_s=self.pick_sigma(picks),
+            sigma_s=reading_errors(picks),
             station=station,
             is_s=is_s,
             receivers=self.receivers(is_s, station),
         )
 
-    @staticmethod
-    def pick_sigma(picks: Sequence[Pick]) -> Floats:
-        """Return how exact picks are (s): a doubtful pick is also a less exact one."""
-        probability = np.array([pick.probability for pick in picks])
-        uncertainty = np.array([pick.uncertainty_s for pick in picks])
-        return np.asarray(np.maximum(uncertainty, 0.002) / np.sqrt(np.clip(probability, 0.1, 1.0)))
-
-    def model_sigma(self, travel_time_s: Floats) -> Floats:
-        """Return what the velocity model may be wrong by (s) after some travel time."""
-        return np.asarray(_MODEL_FLOOR_S * self._site_share + _MODEL_SHARE * travel_time_s)
-
-    @property
-    def _site_share(self) -> float:
-        """How much stations differ, 1 in a network of some extent, less within one mine."""
-        return min(self.network.spacing_km / _DIFFERENT_SITES_KM, 1.0)
+    @cached_property
+    def errors(self) -> TimingErrors:
+        """What predictions may be off by."""
+        return TimingErrors.of(self.network)
 
     @property
     def _step_km(self) -> float:
@@ -352,7 +334,7 @@ class Locator:
     def _sigma(self, data: _Data, point: Floats) -> Floats:
         """Return what each residual may be (s) for a source near `point`."""
         times = data.travel_times(point[None])[0]
-        return np.hypot(data.sigma_s, self.model_sigma(times))
+        return np.hypot(data.sigma_s, self.errors.of_model(times))
 
     def _searched(self, data: _Data) -> tuple[Floats, Floats]:
         """Return the best of all coarse nodes after one look around the best few."""
@@ -441,8 +423,9 @@ class Locator:
         data = fit.data
         travelled = data.travel_times(fit.point[None])[0]
         weight = np.maximum(weights(fit.residual_s, fit.sigma_s), _LEAST_WEIGHT)
-        reading = np.diag(np.hypot(data.sigma_s, _OWN_SHARE * travelled) ** 2 / weight)
-        residuals = Residuals.of(reading + self._shared_errors(data, travelled), weight.sum())
+        own = np.diag(np.hypot(data.sigma_s, self.errors.of_path(travelled)) ** 2 / weight)
+        shared = self.errors.shared(travelled, data.is_s, data.x_km, data.y_km)
+        residuals = Residuals.of(own + shared, weight.sum())
         ids = "".join(pick.pick_id for pick in data.picks)
         seed = int.from_bytes(hashlib.sha256(ids.encode()).digest()[:8], "big")
         posterior = sample(
@@ -451,25 +434,6 @@ class Locator:
             np.random.default_rng(seed),
         )  # fmt: skip
         return posterior, residuals
-
-    def _shared_errors(self, data: _Data, travelled: Floats) -> Floats:
-        """Return the covariance (s²) of what travel times are wrong by together.
-
-        Three parts: what every P or every S is off by, what neighbouring paths are off by, and the
-        delay of each station. P and S of a station are late together, S more so.
-        """
-        same_phase = data.is_s[:, None] == data.is_s
-        alike = np.where(same_phase, 1.0, _P_LIKE_S)
-        apart = np.hypot(data.x_km[:, None] - data.x_km, data.y_km[:, None] - data.y_km)
-        near = np.exp(-apart / max(_PATH_REACH * self.network.reach_km, 1.0))
-        path = _PATH_SHARE * travelled
-        delay = self._site_share * _DELAY_S * np.where(data.is_s, _S_DELAY, 1.0)
-        common = COMMON_SHARE * travelled
-        return np.asarray(
-            np.outer(common, common) * same_phase
-            + np.outer(path, path) * near * alike
-            + np.outer(delay, delay) * (apart == 0) * alike
-        )
 
     def _linearised(self, data: _Data, sigma: Floats, point: Floats) -> Floats:
         """Return the Gaussian covariance (km, s) at the best point, never wider than the box."""

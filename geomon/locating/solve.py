@@ -143,13 +143,15 @@ class Solver:
         inside = [pick for pick in inside if pick not in by_machines]
         crowding = self._crowding(inside, span)
         is_saturated = crowding > _CROWDED
-        groups, reason = self._verified_groups(inside, span, search=crowding <= _SEARCHED)
+        verifier = Verifier(self.locator, inside, self.settings.max_distance_km)
+        groups, reason = self._verified_groups(verifier, span, search=crowding <= _SEARCHED)
         if is_saturated:
             reason = (
                 f"saturated: {len(inside)} picks in {span.duration_s:.0f} s, {crowding:.1f} for "
                 "each time that can be told apart at a station; events may be hidden or mixed up"
             )
-        notes = tuple(str(machine) for machine in repeating)
+        passing = [wave for wave in verifier.waves if tile.contains(to_ns(wave.picks[0].time))]
+        notes = tuple(str(one) for one in (*repeating, *passing))
         return RawTile(tile, kept_groups(groups, tile, self.grid), reason, is_saturated, notes)
 
     def _crowding(self, picks: Sequence[Pick], span: TimeSpan) -> float:
@@ -158,13 +160,12 @@ class Solver:
         return len(picks) / max(len(slots), 1) / span.duration_s * self._nodes.window_s
 
     def _verified_groups(
-        self, picks: list[Pick], span: TimeSpan, *, search: bool
+        self, verifier: Verifier, span: TimeSpan, *, search: bool
     ) -> tuple[list[PickGroup], str]:
         """Take out what piles up, search among the picks left, keep what is more than chance.
 
         The search takes exponentially longer the denser the picks are.
         """
-        verifier = Verifier(self.locator, picks, self.settings.max_distance_km)
         groups = self._stacked(verifier, span)
         if not search:
             return groups, ""
@@ -226,10 +227,10 @@ class Solver:
         likely = probability(verified, n_events * 3600 / span.duration_s)
         if likely <= self._least_probability:
             return (), None
-        distant = verifier.distant_picks(verified)
-        if distant:
-            verifier.use(distant)
-            return distant, None
+        wave = verifier.distant_wave(verified)
+        if wave is not None:
+            verifier.let_pass(wave)
+            return wave.picks, None
         verifier.use(verified.picks)
         return verified.picks, self._group(verified, likely)
 

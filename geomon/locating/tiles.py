@@ -115,7 +115,7 @@ class RawTile:
     is_saturated : bool
         Whether picks were so dense that events may be hidden or mixed up.
     notes : tuple of str
-        What else was noticed, such as picks of machines, which were left out.
+        What else was noticed: picks of machines, which were left out, and waves from afar.
     """
 
     tile: TimeSpan

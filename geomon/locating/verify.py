@@ -23,6 +23,8 @@ from scipy.special import gammaln, logsumexp
 
 from geomon.events import Pick
 from geomon.locating.locate import Fit, Locator, Rejected
+from geomon.locating.plane_waves import MAX_SLOWNESS_S_KM, PlaneWave, plane_through
+from geomon.locating.timing_errors import reading_errors
 from geomon.times import NS_PER_S, to_ns
 
 type Floats = NDArray[np.float64]
@@ -33,9 +35,8 @@ _PICKED = np.array([0.9, 0.8])  # highest chance that P and S of an event are pi
 _FALL = 4.0  # how steeply that falls beyond the distance an event is seen to
 _LEAST = 0.005  # chance of a pick far beyond it
 _HOPELESS = -20.0  # evidence so low that gathering picks will not help
-# A plane wave from afar: fewest picks of P, and their share; slowness of Pn or less (s/km); how
-# wide around it P picks are its own.
-_LEAST_PLANE, _PLANE_P_SHARE, _PLANE_SLOWNESS, _PLANE_S = 5, 0.65, 0.11, 1.0
+# A plane wave from afar: fewest picks of P, and their share; how wide around it P are its own.
+_LEAST_PLANE, _PLANE_P_SHARE, _PLANE_S = 5, 0.65, 1.0
 _T_NORM = float(gammaln((_DOF + 1) / 2) - gammaln(_DOF / 2) - 0.5 * math.log(_DOF * math.pi))
 
 
@@ -69,11 +70,17 @@ class Verifier:
         Every pick of the tile and its margins: they set the rates.
     max_distance_km : float or None
         Stations farther away are neither expected nor used.
+
+    Attributes
+    ----------
+    waves : list of PlaneWave
+        Those that were let pass.
     """
 
     def __init__(
         self, locator: Locator, picks: Iterable[Pick], max_distance_km: float | None
     ) -> None:
+        self.waves: list[PlaneWave] = []
         self._locator = locator
         self._max_distance_km = max_distance_km or math.inf
         network = locator.network
@@ -90,11 +97,12 @@ class Verifier:
             for number, slot in enumerate(self._picks)
             for place, pick in enumerate(slot)
         }
+        self._fits: dict[tuple[tuple[Pick, ...], bytes], Fit | Rejected] = {}
         self._base_ns = min((slot[0][0] for slot in slots if slot), default=0)
         self._times = [
             np.array([(time - self._base_ns) / NS_PER_S for time, _ in slot]) for slot in slots
         ]
-        self._sigma = [locator.pick_sigma([pick for _, pick in slot]) for slot in slots]
+        self._sigma = [reading_errors([pick for _, pick in slot]) for slot in slots]
         self._used = [np.zeros(len(slot), dtype=bool) for slot in slots]
         alive = np.array([bool(slots[2 * k] or slots[2 * k + 1]) for k in range(n)])
         self._alive = np.repeat(alive, 2)
@@ -121,21 +129,28 @@ class Verifier:
 
         Returns None when too few picks are left to locate with.
         """
-        fit = self._locator.fit([pick for pick in picks if self._is_free(pick)], start)
+        fit = self._fit([pick for pick in picks if self._is_free(pick)], start)
         for _ in range(3):
             if isinstance(fit, Rejected):
                 return None
             matched, evidence = self._weighed(fit)
             if matched == fit.data.picks or evidence < _HOPELESS:
                 return Verified(evidence, fit.data.picks, fit)
-            fit = self._locator.fit(matched, fit.point)
+            fit = self._fit(matched, fit.point)
         if isinstance(fit, Rejected):
             return None
         matched, evidence = self._weighed(fit)
         return Verified(evidence, fit.data.picks, fit)
 
-    def distant_picks(self, verified: Verified) -> tuple[Pick, ...]:
-        """Return the free P picks of the plane wave that explains a candidate better; or none.
+    def _fit(self, picks: Sequence[Pick], start: Floats | None) -> Fit | Rejected:
+        """Locate picks, or remember: a candidate that failed comes again after a recount."""
+        key = (tuple(picks), b"" if start is None else start.tobytes())
+        if key not in self._fits:
+            self._fits[key] = self._locator.fit(picks, start)
+        return self._fits[key]
+
+    def distant_wave(self, verified: Verified) -> PlaneWave | None:
+        """Return the plane wave that explains a candidate better, with its free P picks, if any.
 
         Waves from a distant earthquake, or a disturbance everywhere at once, cross the network
         faster than any from a source within it. A plane through the candidate's P picks that fits
@@ -144,29 +159,36 @@ class Verifier:
         data = verified.fit.data
         is_p = ~data.is_s
         if is_p.sum() < _LEAST_PLANE or is_p.mean() < _PLANE_P_SHARE:
-            return ()
-        slowness, time = _plane(data.x_km[is_p], data.y_km[is_p], data.time_s[is_p])
-        if math.hypot(*slowness) > _PLANE_SLOWNESS:
-            return ()
+            return None
+        slowness, time = plane_through(data.x_km[is_p], data.y_km[is_p], data.time_s[is_p])
+        if math.hypot(*slowness) > MAX_SLOWNESS_S_KM:
+            return None
         sigma = verified.fit.sigma_s[is_p]
         off = (
             data.time_s[is_p] - time - slowness[0] * data.x_km[is_p] - slowness[1] * data.y_km[is_p]
         )
         if _tails(off, sigma) < _tails(verified.fit.residual_s[is_p], sigma):
-            return ()
+            return None
         passing = time + (data.base_ns - self._base_ns) / NS_PER_S
         found = []
         for slot in range(0, len(self._times), 2):
             at = passing + slowness[0] * self._x[slot] + slowness[1] * self._y[slot]
             low, high = np.searchsorted(self._times[slot], (at - _PLANE_S, at + _PLANE_S))
             found += [self._picks[slot][k] for k in range(low, high) if not self._used[slot][k]]
-        return tuple(sorted(found))
+        if not found:
+            return None
+        return PlaneWave((float(slowness[0]), float(slowness[1])), tuple(sorted(found)))
 
     def use(self, picks: Iterable[Pick]) -> None:
         """Take picks away from all later candidates."""
         for pick in picks:
             slot, place = self._places[pick]
             self._used[slot][place] = True
+
+    def let_pass(self, wave: PlaneWave) -> None:
+        """Take a wave's picks away, and remember the wave."""
+        self.use(wave.picks)
+        self.waves.append(wave)
 
     def free_picks(self) -> list[Pick]:
         """Return the picks not yet used, sorted."""
@@ -202,7 +224,7 @@ class Verifier:
         distance = np.hypot(self._x - point[0], self._y - point[1])
         predicted = self._receivers.times_from(point[None])[0]
         origin = fit.time_s + (fit.data.base_ns - self._base_ns) / NS_PER_S
-        model = self._locator.model_sigma(predicted)
+        model = self._locator.errors.of_model(predicted)
         loose = math.sqrt(max(float(fit.covariance[3, 3]), 0.0))
         explained = np.full(distance.size, -np.inf)
         matched: list[Pick] = []
@@ -257,19 +279,6 @@ class Verifier:
             low, high = np.searchsorted(before, (time - half, time))
             rate = max(rate, float(high - low) * self._pair_rate)
         return rate
-
-
-def _plane(x_km: Floats, y_km: Floats, time_s: Floats) -> tuple[Floats, float]:
-    """Return slowness (s/km, east and north) and time at the centre of the robust best plane."""
-    design = np.stack([x_km, y_km, np.ones_like(x_km)], axis=1)
-    solution = np.array([0.0, 0.0, float(np.median(time_s))])
-    for _ in range(8):
-        off = time_s - design @ solution
-        scale = max(1.5 * float(np.median(np.abs(off))), 0.1)
-        weight = 1 / (1 + (off / scale) ** 2 / _DOF)
-        normal = (design * weight[:, None]).T @ design + np.diag([1e-6, 1e-6, 0.0])
-        solution = np.linalg.solve(normal, design.T @ (weight * time_s))
-    return solution[:2], float(solution[2])
 
 
 def _tails(residual_s: Floats, sigma_s: Floats) -> float:

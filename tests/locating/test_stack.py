@@ -3,12 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from geomon.config import Association
 from geomon.events import Pick
+from geomon.locating.plane_waves import PlaneWave
 from geomon.locating.reality import probability
 from geomon.locating.solve import Solver
 from geomon.locating.stack import Nodes, Stack
+from geomon.locating.verify import Verifier
 from geomon.times import NS_PER_S, TimeSpan, from_ns, to_ns
 from tests.locating.builders import (
     CRUST,
@@ -67,6 +70,23 @@ def test_waves_from_afar_are_no_event_but_do_not_hide_one() -> None:
     assert run_tiles(solver, plane_wave(scene, 20.0)) == []
     both = [*scene.picks, *plane_wave(scene, 25.0), *plane_wave(scene, 90.0, slowness=0.0)]
     assert len(run_tiles(solver, both)) == len(scene.events)
+
+
+def test_a_wave_from_afar_says_where_it_came_from_and_takes_its_picks() -> None:
+    scene, solver = quiet(2)
+    picks = plane_wave(scene, 20.0)
+    verifier = Verifier(solver.locator, picks, None)
+    verified = verifier.verify(picks)
+    assert verified is not None
+    wave = verifier.distant_wave(verified)
+    assert wave is not None
+    assert wave.picks == tuple(sorted(picks))
+    assert wave.back_azimuth_deg == pytest.approx(270, abs=2)
+    assert "at 17 km/s from 270 degrees" in str(wave)
+    verifier.let_pass(wave)
+    assert verifier.waves == [wave]
+    assert verifier.free_picks() == []
+    assert "everywhere at once" in str(PlaneWave((0.0, 0.001), wave.picks))
 
 
 def test_a_network_that_reads_p_alone_finds_events() -> None:
