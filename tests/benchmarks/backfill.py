@@ -1,7 +1,8 @@
 """What orchestration costs: plans, grids, task runs, resuming, and how late live events are.
 
 A real Prefect server on SQLite runs the backfill's flow over simulated work (each unit sleeps); a
-real process is killed and resumed; a SeedLink server replays a swarm as fast as it happened.
+real process is killed and resumed; a SeedLink server and a data centre replay a swarm as fast as
+it happened.
 """
 
 import os
@@ -9,7 +10,6 @@ import resource
 import signal
 import sqlite3
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -29,26 +29,24 @@ from geomon.services import processes
 from geomon.services.backfill import BackfillUnit, UnitReport, plan
 from geomon.services.grid import Cell, drawn
 from geomon.services.locate import locate_version
-from geomon.services.monitor import cycle
-from geomon.services.pick import PIECE_NS, load, picker_version
+from geomon.services.pick import PIECE_NS, picker_version
 from geomon.services.processes import free_port
 from geomon.services.workspace import workspace
 from geomon.stores.ledger import Entry
-from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, parse_time, to_ns
+from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, parse_time
 from geomon.waveforms import Provenance, Segment
-from tests.benchmarks.report import Figure, at_most, main, versions
+from tests.benchmarks.backfill_latency import latency
+from tests.benchmarks.report import Figure, main, versions, within
 from tests.faults import killing, swarm
-from tests.seedlinkserver import SeedLinkServer
 
 N_STATIONS = 50
 DAY = parse_time("2024-01-01")
 WORK_S = 0.05
 """Simulated work of a unit."""
 AT_ONCE = 4
+CLEAN_EVERY_S = 10
 STATION_DAY_S = 3.4
 """Processor seconds to pick a day of three components at 100 Hz, by tests.benchmarks.picking."""
-CADENCE_S = 30
-REPLAY = TimeSpan.parse("2024-05-01T23:58:00", "2024-05-02T00:04:00")
 
 
 def measure(quick: bool) -> Sequence[Figure]:
@@ -60,15 +58,8 @@ def measure(quick: bool) -> Sequence[Figure]:
             _plan(place / "plan", quick),
             *_simulated(place / "run", quick),
             _resumed(place / "resume"),
-            *_latency(place / "live", quick),
+            *latency(place / "live", quick),
         ]
-
-
-def _figure(name: str, value: float, unit: str, goal: float, conditions: str) -> Figure:
-    words, holds = at_most(value, goal)
-    return Figure(
-        figure=name, value=value, unit=unit, goal=words, holds=holds, conditions=conditions
-    )
 
 
 def _grid() -> Figure:
@@ -80,7 +71,7 @@ def _grid() -> Figure:
     begun = time.perf_counter()
     drawn(cells)
     took_s = time.perf_counter() - begun
-    return _figure(f"grid of {len(cells):,} cells drawn", took_s, "s", 1.0, "terminal")
+    return within(f"grid of {len(cells):,} cells drawn", took_s, "s", 1.0, "terminal")
 
 
 def _plan(folder: Path, quick: bool) -> Figure:
@@ -99,7 +90,7 @@ def _plan(folder: Path, quick: bool) -> Figure:
         f"{planned.n_units} units to do; {N_STATIONS * n_archived} station-days archived and "
         "picked, 45 days located; SQLite; best of 3"
     )
-    return _figure(f"plan of {N_STATIONS} stations x 90 days", min(took), "s", 1.0, conditions)
+    return within(f"plan of {N_STATIONS} stations x 90 days", min(took), "s", 1.0, conditions)
 
 
 def _network(folder: Path) -> Config:
@@ -163,10 +154,37 @@ class _Server:
 
     def database_kb(self) -> float:
         """Return the size of what the database holds, its log folded in."""
-        with closing(sqlite3.connect(self.home / "prefect.db")) as connection:
-            [[pages]] = connection.execute("PRAGMA page_count")
-            [[size]] = connection.execute("PRAGMA page_size")
-        return float(pages * size) / 1024
+        return float(self._asked("PRAGMA page_count") * self._asked("PRAGMA page_size")) / 1024
+
+    def wait_for_task_runs(self, number: int) -> None:
+        """Wait until the recorder, which writes behind, has written so many ended task runs."""
+        self._wait_until("SELECT count(*) FROM task_run WHERE end_time IS NOT NULL", number)
+
+    def clean_up(self) -> tuple[int, float]:
+        """Make all runs 31 days older; return their number, and the seconds until all are gone."""
+        number = self._asked("SELECT count(*) FROM flow_run") + self._asked(
+            "SELECT count(*) FROM task_run"
+        )
+        with closing(sqlite3.connect(self.home / "prefect.db", timeout=60)) as connection:
+            old = datetime.now(UTC) - timedelta(days=31)
+            connection.execute("UPDATE flow_run SET end_time = ?", [f"{old:%Y-%m-%d %H:%M:%S.%f}"])
+            connection.commit()
+        begun = time.perf_counter()
+        for table in ("flow_run", "task_run", "artifact"):
+            self._wait_until(f"SELECT count(*) = 0 FROM {table}", 1)
+        return number, time.perf_counter() - begun
+
+    def _asked(self, query: str) -> int:
+        with closing(sqlite3.connect(self.home / "prefect.db", timeout=60)) as connection:
+            [[value]] = connection.execute(query)
+        return int(value)
+
+    def _wait_until(self, query: str, value: int) -> None:
+        deadline = time.monotonic() + 120
+        while self._asked(query) < value:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{query}: not {value} after two minutes")
+            time.sleep(0.2)
 
 
 def _descendants(pid: int) -> list[int]:
@@ -181,6 +199,7 @@ def _descendants(pid: int) -> list[int]:
 def _prefect(home: Path) -> Iterator[_Server]:
     port = free_port()
     environment = processes.prefect_environment(home, port)
+    environment["PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS"] = str(CLEAN_EVERY_S)
     quiet = {
         "PREFECT_LOGGING_LEVEL": "ERROR", "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     }  # fmt: skip
@@ -215,8 +234,9 @@ def _simulated(folder: Path, quick: bool) -> list[Figure]:
         begun = time.perf_counter()
         report = backfill(request)["backfill"]
         took_s = time.perf_counter() - begun
-        time.sleep(3)  # the recorder writes behind
+        server.wait_for_task_runs(report["n_units"])
         grown_kb, memory_mb = server.database_kb() - before_kb, server.memory_mb()
+        n_old, cleaned_s = server.clean_up()
     n_units = report["n_units"]
     n_network = n_units // (N_STATIONS + 1)
     work_s = WORK_S * ((n_units - n_network) / AT_ONCE + n_network)
@@ -226,13 +246,13 @@ def _simulated(folder: Path, quick: bool) -> list[Figure]:
     share = 100 * (extra_s / n_units / service.DAYS_PER_UNIT) / STATION_DAY_S
     conditions = f"{each}; {tools}"
     return [
-        _figure(
+        within(
             f"run of {N_STATIONS} stations x {n_days} days, above its work", extra_s, "s",
             30.0, conditions,
         ),
         Figure(figure="overhead a task", value=1000 * extra_s / n_units, unit="ms",
                conditions=conditions),
-        _figure(
+        within(
             "overhead a station-day, of its work", share, "%", 5.0,
             f"{each}; work of {STATION_DAY_S:g} s; {tools}",
         ),
@@ -245,6 +265,11 @@ def _simulated(folder: Path, quick: bool) -> list[Figure]:
             figure="Prefect's database, a day of cycles every 5 minutes",
             value=288 * grown_kb / n_units / 1024, unit="MB",
             conditions=f"{grown_kb / n_units:.1f} kB a task run; kept for 30 days; {tools}",
+        ),
+        Figure(
+            figure="old run history cleaned up, with its artifacts, in", value=cleaned_s, unit="s",
+            conditions=f"{n_old} flow and task runs, of 31 days ago; looked for every "
+            f"{CLEAN_EVERY_S} s, an hour by default; {tools}",
         ),
     ]  # fmt: skip
 
@@ -285,99 +310,10 @@ def _resumed(folder: Path) -> Figure:
     took_s = time.perf_counter() - begun
     worker.end()
     unit = BackfillUnit(lost.key, lost.span)
-    return _figure(
+    return within(
         "resume after kill -9, until the lost unit is at work again", took_s, "s", 10.0,
         f"{unit} of {swarm.N_STATIONS} stations; others are done first",
     )  # fmt: skip
-
-
-# -------------------------------------------------------------------------------------- latency
-
-
-def _latency(folder: Path, quick: bool) -> list[Figure]:
-    """Replay a swarm by SeedLink as fast as it happened, and watch it."""
-    names = ("p50", "p95")
-    goals = (60.0, 120.0)
-    title = "last sample sent to event in the catalogue"
-    if quick:
-        return [
-            Figure(figure=f"{title}, {name}", value=None, unit="s", goal=f"<= {goal:g}",
-                   conditions="minutes of real time: left out of --quick")
-            for name, goal in zip(names, goals, strict=True)
-        ]  # fmt: skip
-    late = _watched(folder)
-    conditions = (
-        f"{len(late)} events of {swarm.N_STATIONS} stations in "
-        f"{REPLAY.duration_s / 60:.0f} minutes by SeedLink, cycles every {CADENCE_S} s"
-    )
-    return [
-        _figure(f"{title}, {name}", float(np.percentile(late, share)), "s", goal, conditions)
-        for name, share, goal in zip(names, (50, 95), goals, strict=True)
-    ]
-
-
-def _watched(folder: Path) -> list[float]:
-    """Return how many seconds after its last pick each event was there."""
-    config = load_config(find_config("demo"))
-    from geomon.sources.simulated import SimulatedSource
-    from geomon.sources.stationxml import write_stationxml
-
-    folder.mkdir(parents=True)
-    source = SimulatedSource(
-        config.source.model_copy(update={"n_stations": swarm.N_STATIONS}),
-        config.velocity.model(), clock=lambda: REPLAY.end_ns + NS_PER_DAY,
-    )  # fmt: skip
-    stations = source.stations(REPLAY)
-    (folder / "stations.xml").write_bytes(write_stationxml(stations))
-    pieces = sorted(
-        (
-            segment.clipped(part)
-            for segment in source.fetch(stations.seed_ids(), REPLAY).segments
-            for part in REPLAY.steps(4 * NS_PER_S)
-            if part.overlaps(TimeSpan(segment.start_ns, segment.end_ns))
-        ),
-        key=lambda piece: piece.end_ns,
-    )
-    with SeedLinkServer() as server:
-        live = _live(folder, server.address)
-        load(live)
-        workspace(live).refreshed_stations(REPLAY)
-        begun = time.monotonic()
-        feeder = threading.Thread(target=_feed, args=(server, pieces, begun), daemon=True)
-        feeder.start()
-        seen: dict[str, float] = {}
-        due = begun
-        while time.monotonic() - begun < REPLAY.duration_s + 2 * CADENCE_S:
-            due += CADENCE_S
-            time.sleep(max(0.0, due - time.monotonic()))
-            now_ns = REPLAY.start_ns + round((time.monotonic() - begun) * NS_PER_S)
-            cycle(live, now=datetime.fromtimestamp(now_ns / NS_PER_S, UTC))
-            there_ns = REPLAY.start_ns + round((time.monotonic() - begun) * NS_PER_S)
-            for event in workspace(live).catalog.events():
-                last_ns = max(to_ns(pick.time) for pick in event.picks)
-                seen.setdefault(event.event_id, (there_ns - last_ns) / NS_PER_S)
-    return list(seen.values())
-
-
-def _live(folder: Path, address: str) -> Config:
-    content = yaml.safe_load(find_config("demo").read_text()) | {
-        "network": {"name": "live", "stations": "stations.xml"},
-        "source": {"kind": "seedlink", "servers": [address], "reach_s": 1e9, "quiet_s": 1.0},
-        "archive": {"url": "archive"}, "catalog": {"url": "sqlite:///catalog.sqlite"},
-        "picker": {"name": "default", "backend": "onnxruntime"},
-        "schedule": {"lookback_s": 60, "monitor_every_s": CADENCE_S},
-    }  # fmt: skip
-    path = folder / "network.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return load_config(path)
-
-
-def _feed(server: SeedLinkServer, pieces: Sequence[Segment], begun: float) -> None:
-    """Give a server its records when they end."""
-    for piece in pieces:
-        due_s = (piece.end_ns - REPLAY.start_ns) / NS_PER_S
-        time.sleep(max(0.0, begun + due_s - time.monotonic()))
-        server.feed([piece])
 
 
 if __name__ == "__main__":

@@ -45,6 +45,14 @@ def at_most(value: float | None, goal: float) -> tuple[str, bool | None]:
     return f"<= {goal:g}", None if value is None else value <= goal
 
 
+def within(name: str, value: float, unit: str, most: float, conditions: str) -> Figure:
+    """Return a figure whose goal is to stay within `most`."""
+    goal, holds = at_most(value, most)
+    return Figure(
+        figure=name, value=value, unit=unit, goal=goal, holds=holds, conditions=conditions
+    )
+
+
 def versions(*packages: str) -> str:
     """Return the Python version, the core count's platform and package versions, for conditions."""
     named = [f"{name} {_version(name)}" for name in packages]
