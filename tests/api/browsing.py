@@ -60,5 +60,5 @@ class Visit:
 
     def close(self) -> None:
         self.context.close()
-        assert self.outside == []
-        assert self.complaints == []
+        assert not self.outside, self.outside
+        assert not self.complaints, self.complaints

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import zlib
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,33 @@ def test_own_files_name_no_outside_address(path):
     text = path.read_text(encoding="utf-8")
     addresses = set(re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}[^\s\"'`]*", text))
     assert addresses <= {"http://www.w3.org/2000/svg"}
+
+
+def test_the_page_weighs_little_in_a_wheel():
+    files = [path for path in STATIC.rglob("*") if path.is_file()]
+    assert sum(len(zlib.compress(path.read_bytes())) for path in files) < 5e6
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of a colour, as WCAG 2 defines it."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+    return sum(w * x for w, x in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("names", "least"),
+    [("ink muted accent p s good bad", 4.5), ("partial silent depth-1 depth-2 age-0 age-1", 3)],
+    ids=["words", "marks"],
+)
+def test_colours_stand_out_from_what_is_behind_them(theme, names, least):
+    style = (STATIC / "page.css").read_text(encoding="utf-8")
+    colours = dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6})", style.split(":root {")[1 + theme]))
+    for name in names.split():
+        for behind in ("panel", "bg", "land"):
+            light, dark = sorted((luminance(colours[one]) for one in (name, behind)), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= least, f"{name} on {behind}"
 
 
 def test_vendored_files_are_what_was_published():

@@ -101,6 +101,28 @@ def test_no_data_is_told_from_no_events(visit: Visit):
     page.wait_for_selector("text=No events this large")
 
 
+def test_paper_holds_every_event(visit: Visit):
+    page = visit.open()
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator(".row").count() == n_shown(page)
+    assert page.locator("#legend .ramp").is_visible()
+    assert not page.locator("#spans").is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+
+
+def test_an_ellipse_is_as_large_and_turned_as_it_is_said(visit: Visit):
+    ring = visit.open().evaluate(
+        """async () => (await import('./static/js/map.js')).ellipseRing(
+            { longitude: 7, latitude: 60, ellipse: [2, 1, 90] })"""
+    )
+    km = [((x - 7) * 111.195 * 0.5, (y - 60) * 111.195) for x, y in ring]
+    assert max(east for east, _ in km) == pytest.approx(2, abs=0.01)
+    assert max(north for _, north in km) == pytest.approx(1, abs=0.01)
+    assert ring[0] == pytest.approx(ring[-1])
+
+
 def test_dragging_over_the_time_plot_zooms(visit: Visit):
     page = visit.open()
     before = n_shown(page)

@@ -26,7 +26,7 @@ function facts(p) {
     "dl",
     { class: "facts" },
     fact("Epicentre", `${degrees(p.latitude, "N", "S")}, ${degrees(p.longitude, "E", "W")}`),
-    fact("Uncertainty, 68 %", `${fixed(major, 1)} × ${fixed(minor, 1)} km`, `to ${fixed(p.ellipse_azimuth_deg, 0)}°`),
+    fact("Uncertainty, 68 %", `${fixed(major, 1)} × ${fixed(minor, 1)} km`, `longer to ${fixed(p.ellipse_azimuth_deg, 0)}°`),
     fact("Depth", `${fixed(p.depth_km, 1)} km`, `${fixed(p.depth_low_km, 1)} to ${fixed(p.depth_high_km, 1)}`),
     fact("Origin time", `± ${fixed(p.time_uncertainty_s, 2)} s`, `rms ${fixed(p.rms_s, 2)} s`),
     fact("Stations", `${p.n_stations}`, plural(p.n_phases, "phase")),

@@ -3,12 +3,14 @@
 import { clock, count, day, el, fixed, magnitude, plural } from "./format.js";
 
 const ROW = 52;
+const MOST_PRINTED = 2000;
 
 export class EventList {
   constructor(box, inner, { onSelect, onHover }) {
     Object.assign(this, { box, inner, onSelect, onHover });
     this.events = [];
     this.selected = null;
+    this.isPrinting = false;
     this.scale = null;
     this.rows = new Map();
     box.addEventListener("scroll", () => this.draw(), { passive: true });
@@ -42,6 +44,14 @@ export class EventList {
       }
     }
     for (const [key, row] of this.rows) row.setAttribute("aria-selected", key === id);
+    if (id && i !== undefined) this.box.setAttribute("aria-activedescendant", `row-${id}`);
+    else this.box.removeAttribute("aria-activedescendant");
+  }
+
+  // On paper every row is there.
+  print(isPrinting) {
+    this.isPrinting = isPrinting;
+    this.draw();
   }
 
   light(id) {
@@ -65,9 +75,13 @@ export class EventList {
     const view = this.box.getBoundingClientRect();
     const top = Math.max(view.top, 0) - frame.top;
     const bottom = Math.min(view.bottom, innerHeight) - frame.top;
-    const first = Math.max(0, Math.floor(top / ROW) - 6);
-    const last = Math.min(this.events.length, Math.ceil(bottom / ROW) + 6);
+    const first = this.isPrinting ? 0 : Math.max(0, Math.floor(top / ROW) - 6);
+    const last = Math.min(this.events.length, this.isPrinting ? MOST_PRINTED : Math.ceil(bottom / ROW) + 6);
     const wanted = new Set();
+    if (this.isPrinting) { // in their order, also in the document
+      this.rows.clear();
+      this.inner.replaceChildren();
+    }
     for (let i = first; i < last; i += 1) {
       const event = this.events[i];
       wanted.add(event.id);
@@ -87,7 +101,7 @@ export class EventList {
     const row = el(
       "div",
       {
-        class: "row", role: "option", "aria-selected": event.id === this.selected,
+        class: "row", role: "option", id: `row-${event.id}`, "aria-selected": event.id === this.selected,
         "aria-label": `Magnitude ${magnitude(event.mag)}, ${day(event.time)} ${clock(event.time)}, depth ${fixed(event.depth, 1)} km`,
         onclick: () => this.onSelect(event.id),
         onmouseenter: () => this.onHover(event.id),

@@ -378,6 +378,8 @@ async function start() {
     stationPanel.redraw();
     views[state.view]?.redraw?.();
   });
+  addEventListener("beforeprint", () => list.print(true));
+  addEventListener("afterprint", () => list.print(false));
   listen(data.status.catalog_version, refresh);
   setInterval(refresh, REFRESH_MS);
   document.addEventListener("visibilitychange", refresh);

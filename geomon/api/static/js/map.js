@@ -62,7 +62,7 @@ function triangle() {
 }
 
 // 68 % ellipse around an epicentre, in km, as a ring of degrees.
-function ellipseRing(event) {
+export function ellipseRing(event) {
   const [major, minor, azimuth] = event.ellipse;
   const kmPerDegree = 111.195;
   const turn = (azimuth * Math.PI) / 180;

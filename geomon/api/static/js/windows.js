@@ -41,12 +41,12 @@ export class WindowReview {
     this.box.replaceChildren(
       el("h3", {}, `${stream}, ${day(this.span[0])} ${clock(this.span[0])} to ${clock(this.span[1])}`), this.said, this.buttons(), this.problem, this.strip, el("div", { class: "records" }, canvas),
       el("p", { class: "key" }, "p or s sets an onset under the pointer, a drag moves one, Delete says it is none, a click on a faint one takes it back. Space: next part; Shift + Space: the one before. Enter: save."));
+    canvas.focus({ preventScroll: true }); // keys are for the window now, not for what opened it
     const [whole, verdicts] = await Promise.all([getChannel(`${stream}Z`, this.span, STRIP_BINS, this.signal), getVerdicts(this.span, this.signal)]);
     this.whole = whole.traces[0];
     const wrong = new Set(verdicts.filter((one) => one.verdict === "wrong").map((one) => `${one.channel} ${one.phase} ${Date.parse(one.time)}`));
     for (const pick of picksOf(whole, null).free) (wrong.has(`${pick.channel} ${pick.phase} ${pick.at}`) ? this.wrong : this.onsets).push(pick);
     await this.show(0);
-    canvas.focus({ preventScroll: true });
   }
 
   close() {
@@ -55,8 +55,13 @@ export class WindowReview {
 
   buttons() {
     if (!analyst.mayWrite) return el("p", { class: "note" }, "Log in to judge.");
-    const button = (text, title, onclick, kind = "") => el("button", { type: "button", class: `button ${kind}`, title, onclick }, text);
-    this.tools = el("span", { class: "switch", role: "group", "aria-label": "What a click does" }, [[null, "Move"], ["P", "P"], ["S", "S"]].map(([name, text]) => el("button", { type: "button", "data-tool": name ?? "", "aria-pressed": String(name === null), onclick: () => this.choose(name) }, text)));
+    // After a click the keys are for the waveforms again, where Enter saves.
+    const act = (work) => () => {
+      work();
+      this.records.canvas.focus({ preventScroll: true });
+    };
+    const button = (text, title, work, kind = "") => el("button", { type: "button", class: `button ${kind}`, title, onclick: act(work) }, text);
+    this.tools = el("span", { class: "switch", role: "group", "aria-label": "What a click does" }, [[null, "Move"], ["P", "P"], ["S", "S"]].map(([name, text]) => el("button", { type: "button", "data-tool": name ?? "", "aria-pressed": String(name === null), onclick: act(() => this.choose(name)) }, text)));
     this.saveButton = button("Save", "Enter", () => this.save(), "main");
     this.saveButton.id = "save-window";
     return el("div", { class: "actions" }, button("←", "Shift + Space: the part before", () => this.show(this.part - 1)), button("→", "Space: the next part", () => this.show(this.part + 1)), this.tools,
@@ -69,13 +74,16 @@ export class WindowReview {
   }
 
   async show(part) {
-    if (part < 0 || part >= this.n || part === this.part) return;
+    if (!(part >= 0 && part < this.n) || part === this.part) return;
     this.part = part;
     const from = this.span[0] + part * PART_MS;
     const limits = [Math.max(from - MARGIN_MS, this.span[0]), Math.min(from + PART_MS + MARGIN_MS, this.span[1])];
     this.tell();
-    const answer = await getComponents(this.item.window.stream, limits, BINS, this.signal);
-    if (this.part !== part) return;
+    const answer = await getComponents(this.item.window.stream, limits, BINS, this.signal).catch((error) => {
+      if (error.name !== "AbortError") this.problem.textContent = error.message;
+      return null;
+    });
+    if (!answer || this.part !== part) return;
     this.seen.add(part);
     this.records.show(answer, { own: this.onsets, free: this.wrong });
     this.tell();
@@ -84,7 +92,7 @@ export class WindowReview {
   tell() {
     const counts = ["P", "S"].map((phase) => `${this.onsets.filter((one) => one.phase === phase).length} ${phase}`).join(", ");
     const left = this.n - this.seen.size;
-    this.said.textContent = `Part ${this.part + 1} of ${this.n}. ${counts} marked, ${plural(this.wrong.length, "pick")} that ${this.wrong.length === 1 ? "is" : "are"} none. ${left ? `${plural(left, "part")} still to be seen before it can be saved.` : "All of it was seen."}`;
+    this.said.textContent = `Part ${this.part + 1} of ${this.n}. ${counts} marked${this.wrong.length ? `, ${plural(this.wrong.length, "pick")} taken off` : ""}. ${left ? `${plural(left, "part")} still to be seen before it can be saved.` : "All of it was seen."}`;
     if (this.saveButton) {
       this.saveButton.disabled = left > 0;
       this.saveButton.textContent = this.onsets.length ? `Save: these ${this.onsets.length} and no others` : "Save: nothing here";
@@ -102,11 +110,12 @@ export class WindowReview {
       pen.fillStyle = css(i === this.part ? "accent-soft" : this.seen.has(i) ? "panel" : "hatch");
       pen.fillRect(from, 0, Math.min(x(this.span[0] + (i + 1) * PART_MS), width) - from - 1, height);
     }
-    const peak = Math.max(1, ...this.whole.pieces.flatMap((piece) => [...piece.maximum, ...piece.minimum.map((v) => -v)]));
+    const sizes = this.whole.pieces.flatMap((piece) => piece.maximum.map((high, i) => Math.max(high, -piece.minimum[i]))).sort((a, b) => a - b);
+    const peak = 2 * (sizes[Math.floor(sizes.length * 0.98)] || 1); // one large event hides no small one
     pen.fillStyle = css("trace");
     for (const piece of this.whole.pieces) {
       piece.maximum.forEach((high, i) => {
-        const [top, bottom] = [(1 - high / peak) * (height / 2), (1 - piece.minimum[i] / peak) * (height / 2)];
+        const [top, bottom] = [(1 - Math.min(high / peak, 1)) * (height / 2), (1 - Math.max(piece.minimum[i] / peak, -1)) * (height / 2)];
         pen.fillRect(x(Date.parse(piece.start) + i * piece.step_s * 1000), top, 0.8, Math.max(bottom - top, 0.6));
       });
     }
@@ -167,6 +176,7 @@ export class WindowReview {
 
   // Returns whether the key meant something here.
   key(e) {
+    if (!this.records.answer && e.key !== " ") return false;
     const chosen = this.records.selected;
     const nudge = (steps) => {
       if (!chosen) return;
