@@ -64,8 +64,8 @@ SERVICE = Service(
         Parameter("maxdepth", "float", "Largest depth, kilometres."),
         Parameter("minmagnitude", "float", "Smallest magnitude.", ("minmag",)),
         Parameter("maxmagnitude", "float", "Largest magnitude.", ("maxmag",)),
-        Parameter("magnitudetype", "text", "Type of the preferred magnitude, for example ML.",
-                  ("magtype",)),
+        Parameter("magnitudetype", "text", "Type of the magnitude that has the size asked for, for "
+                  "example ML; by default of the preferred one.", ("magtype",)),
         Parameter("eventtype", "text", "Event types of QuakeML, separated by commas."),
         Parameter("includeallorigins", "bool", "Also the origins that are not preferred: of "
                   "earlier revisions, and of relocation.",
@@ -94,15 +94,10 @@ SERVICE = Service(
 def event_service(space: Workspace) -> APIRouter:
     """Return the routes of the event service."""
     router = APIRouter(tags=["fdsnws-event"])
-    agency = space.config.network.agency
 
     def answer(request: Request) -> Response:
         values = fdsn.read_parameters(request.query_params.multi_items(), SERVICE.parameters)
         query = event_query(values)
-        if "contributor" in values:
-            asked = values["contributor"]
-            own = [""] if asked.lower() == agency.lower() else []
-            query = replace(query, contributors=[asked, *own])
         if query.event_ids is not None:
             query = replace(query, event_ids=_current_ids(space, query.event_ids))
         events = space.catalog.find(query)
@@ -174,6 +169,7 @@ def event_query(values: Mapping[str, Any]) -> EventQuery:
         updated_after=values.get("updatedafter"),
         as_of=values.get("asofdate"),
         catalog=values.get("catalog"),
+        contributors=[values["contributor"]] if "contributor" in values else None,
         order_by=_ORDERS[values.get("orderby", "time")],
         limit=min(values.get("limit", MAX_EVENTS + 1), MAX_EVENTS + 1),
         offset=values.get("offset", 1) - 1,

@@ -44,6 +44,7 @@ AsOfOption = Annotated[
 CatalogOption = Annotated[
     str, typer.Option("--catalog", help="Name of the catalogue, or all; the own one by default.")
 ]
+ContributorOption = Annotated[str, typer.Option(help="Agency that contributed the events.")]
 TypeOption = Annotated[str, typer.Option("--event-type", metavar="T,…", help="QuakeML types.")]
 AllOriginsOption = Annotated[
     bool, typer.Option("--all-origins", help="In QuakeML, also origins that are not preferred.")
@@ -65,6 +66,7 @@ def query(
     max_depth: Annotated[float | None, typer.Option(help="Deepest, km.")] = None,
     event_type: TypeOption = "",
     catalog: CatalogOption = "geomon",
+    contributor: ContributorOption = "",
     as_of: AsOfOption = "",
     order_by: Annotated[str, typer.Option(help="time, -time, magnitude or -magnitude.")] = "time",
     limit: Annotated[int | None, typer.Option(help="At most so many events.")] = None,
@@ -92,7 +94,8 @@ def query(
         start or None, end or None, box(bbox), min_magnitude=min_magnitude,
         max_magnitude=max_magnitude, min_depth_km=min_depth, max_depth_km=max_depth,
         event_type=event_type.split(",") if event_type else None,
-        catalog=None if catalog == "all" else catalog, as_of=as_of or None,
+        catalog=None if catalog == "all" else catalog,
+        contributors=[contributor] if contributor else None, as_of=as_of or None,
         order_by=cast("Order", order_by), limit=limit,
     )  # fmt: skip
     if as_json:
@@ -160,6 +163,7 @@ def export(
     min_magnitude: MinOption = None,
     event_type: TypeOption = "",
     catalog: CatalogOption = "geomon",
+    contributor: ContributorOption = "",
     as_of: AsOfOption = "",
     all_origins: AllOriginsOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
@@ -167,8 +171,8 @@ def export(
     """Write all events, or those that meet some conditions, to a file."""
     query(
         start=start, end=end, bbox=bbox, min_magnitude=min_magnitude, event_type=event_type,
-        catalog=catalog, as_of=as_of, all_origins=all_origins, form=form, output=output,
-        config=config,
+        catalog=catalog, contributor=contributor, as_of=as_of, all_origins=all_origins, form=form,
+        output=output, config=config,
     )  # fmt: skip
 
 

@@ -1,7 +1,5 @@
 """The catalogue: picks and events, versioned, with every change attributed to a run."""
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Self
@@ -10,20 +8,29 @@ from sqlalchemy import Connection, func, select
 
 from geomon.errors import DataError, NotHeld
 from geomon.events import EvaluationMode, Event, Phase, Pick, ReviewState
-from geomon.ids import StationId, StreamId
-from geomon.stores import importing, pick_rows, queries, replacing, reviewing, schema
+from geomon.ids import StreamId
+from geomon.stores import (
+    importing,
+    pick_queries,
+    pick_rows,
+    queries,
+    replacing,
+    reviewing,
+    schema,
+)
 from geomon.stores.changes import EventChange, changes
 from geomon.stores.comparing import EventDifference, differences
-from geomon.stores.database import Database, Run, Write, stream_ids
+from geomon.stores.database import Database, Run, Write
 from geomon.stores.event_rows import load_events
 from geomon.stores.eventlist import EventList, PickList
 from geomon.stores.gaps import Gaps
 from geomon.stores.importing import ImportReport
 from geomon.stores.ledger import Ledger
+from geomon.stores.pick_queries import PickQuery
 from geomon.stores.pick_rows import PicksChange
 from geomon.stores.quakeml_reading import read_quakeml
 from geomon.stores.quality import Qualities
-from geomon.stores.queries import OWN, Circle, EventQuery, Order, Time, as_ns
+from geomon.stores.queries import OWN, Circle, EventQuery, Order, Time
 from geomon.stores.replacing import EventsChange
 from geomon.stores.requests import Requests
 from geomon.times import TimeSpan, from_ns
@@ -296,8 +303,7 @@ class Catalog:
         catalog : str or None
             Name of the catalogue, None for all; imported events live in others than the own.
         contributors : sequence of str, optional
-            Agencies any of which contributed the event, in any case of letters; an empty name is
-            geomon itself.
+            Agencies any of which contributed the event, in any case of letters.
         include_rejected : bool
             Also events a person rejected.
         order_by : {"time", "-time", "magnitude", "-magnitude"}
@@ -324,7 +330,7 @@ class Catalog:
         """Return the events that meet a query."""
 
         def read(connection: Connection) -> EventList:
-            found = queries.find(connection, query)
+            found = queries.find(connection, self._asked(query))
             foreign = [one.event_id for _, one in found if one.catalog != OWN]
             return EventList(
                 [summary for _, summary in found], [key for key, _ in found], self._load,
@@ -335,7 +341,7 @@ class Catalog:
 
     def count(self, query: EventQuery) -> int:
         """Return how many events meet a query, whatever its limit and offset."""
-        return self._read(lambda connection: queries.count(connection, query))
+        return self._read(lambda connection: queries.count(connection, self._asked(query)))
 
     def event(self, event_id: str, as_of: Time | None = None) -> Event | None:
         """Return one event, also a rejected one; None when unknown or withdrawn.
@@ -421,34 +427,21 @@ class Catalog:
         as_of : time, optional
             As they were at this instant.
         """
-        table = schema.pick
-
-        def read(connection: Connection) -> tuple[list[Pick], list[int]]:
-            query = pick_rows.in_span(
-                select(*pick_rows.PICK_COLUMNS), span, None if as_of is None else as_ns(as_of)
-            )
-            if stream_id is not None or stations:
-                streams = _streams(connection, stream_id, stations)
-                query = query.where(table.c.stream.in_(streams))
-            if phase is not None:
-                query = query.where(table.c.phase == phase)
-            if mode is not None:
-                query = query.where(table.c.mode == mode)
-            if min_probability is not None:
-                query = query.where(table.c.probability >= min_probability)
-            reader = pick_rows.PickReader(connection)
-            found = [(reader.pick(row), row[0]) for row in connection.execute(query)]
-            found.sort(key=lambda pair: (pair[0].time, pair[0].seed_id, pair[0].phase, pair[1]))
-            return [pick for pick, _ in found], [key for _, key in found]
-
-        picks, keys = self._read(read)
+        query = PickQuery(
+            span=span, stations=stations, stream_id=stream_id, phase=phase, mode=mode,
+            min_probability=min_probability, as_of=as_of,
+        )  # fmt: skip
+        found = self._read(lambda connection: pick_queries.find(connection, query))
+        keys = [key for key, _ in found]
         return PickList(
-            picks, lambda: self._read(lambda connection: pick_rows.users(connection, keys))
+            (pick for _, pick in found),
+            lambda: self._read(lambda connection: pick_rows.users(connection, keys)),
         )
 
     def picks_digest(self, span: TimeSpan, *, stations: tuple[str, ...] = ()) -> str:
         """Hash the current picks of a span: it changes when any of them does."""
-        return self._read(lambda c: _digest(_pick_lines(c, span, stations)))
+        query = PickQuery(span=span, stations=stations)
+        return self._read(lambda connection: pick_queries.picks_digest(connection, query))
 
     def digest(self, span: TimeSpan) -> str:
         """Hash what the catalogue says of a span: events, magnitudes, arrivals and picks.
@@ -456,22 +449,7 @@ class Catalog:
         Ids, runs, revisions and the time of writing do not enter, so two catalogues that say the
         same have the same digest.
         """
-        revision = schema.event_revision
-
-        def read(connection: Connection) -> str:
-            contents = connection.scalars(
-                select(revision.c.content).where(
-                    revision.c.time_ns >= span.start_ns,
-                    revision.c.time_ns < span.end_ns,
-                    revision.c.valid_to.is_(None),
-                    revision.c.is_withdrawn.is_(False),
-                    revision.c.review_state != "rejected",
-                    revision.c.catalog == OWN,
-                )
-            ).all()
-            return _digest([*sorted(contents), *_pick_lines(connection, span, ())])
-
-        return self._read(read)
+        return self._read(lambda connection: pick_queries.digest(connection, span))
 
     def span(self) -> TimeSpan | None:
         """Return the smallest span that holds every current event; None when there is none."""
@@ -537,32 +515,12 @@ class Catalog:
         with self.database.read() as connection:
             return work(connection)
 
+    def _asked(self, query: EventQuery) -> EventQuery:
+        """Return a query in which the own agency, where it is named, stands for own events."""
+        names = query.contributors or ()
+        if self.agency.lower() in (name.lower() for name in names):
+            return replace(query, contributors=(*names, queries.ITSELF))
+        return query
+
     def _load(self, keys: Sequence[int]) -> list[Event]:
         return self._read(lambda connection: load_events(connection, keys))
-
-
-def _streams(
-    connection: Connection, stream_id: StreamId | None, stations: tuple[str, ...]
-) -> list[int]:
-    return [
-        key
-        for key, known in stream_ids(connection).items()
-        if (stream_id is None or known == stream_id)
-        and (not stations or StationId(known.network, known.station).matches(stations))
-    ]
-
-
-def _pick_lines(connection: Connection, span: TimeSpan, stations: tuple[str, ...]) -> list[str]:
-    """Describe the current picks of a span, one sorted text each."""
-    query = pick_rows.in_span(select(*pick_rows.PICK_COLUMNS), span, None)
-    if stations:
-        query = query.where(schema.pick.c.stream.in_(_streams(connection, None, stations)))
-    streams, pickers = stream_ids(connection), pick_rows.picker_names(connection)
-    return sorted(
-        json.dumps([str(streams[row[1]]), *row[2:10], pickers[row[10]], row[11]])
-        for row in connection.execute(query)
-    )
-
-
-def _digest(lines: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -6,7 +6,7 @@ from itertools import batched
 
 from sqlalchemy import delete, select
 
-from geomon.events import Event
+from geomon.events import Event, Origin
 from geomon.stores import schema
 from geomon.stores.database import Write
 from geomon.stores.event_rows import (
@@ -14,11 +14,14 @@ from geomon.stores.event_rows import (
     NewRevision,
     content_of,
     end_revisions,
+    insert_origins,
     insert_revisions,
+    load_origins,
     new_event_ids,
 )
 from geomon.stores.pick_rows import BATCH
 from geomon.stores.quakeml_reading import ReadEvent
+from geomon.stores.relocating import said
 from geomon.stores.reviewing import find_held
 from geomon.times import to_ns
 
@@ -74,6 +77,7 @@ def import_events(
     rows |= {alias: row for alias, (row, _) in created.items()}
     agencies = {row: contributor or by_alias[a].agency or catalog for a, row in rows.items()}
     _contribute(write, agencies)
+    _add_origins(write, {row: by_alias[alias].other_origins for alias, row in rows.items()})
     ids = tuple(event_id for _, event_id in created.values())
     return ImportReport(ids, tuple(one.event_id for one, _, _ in changed), tuple(unchanged))
 
@@ -144,6 +148,16 @@ def _create(
     )  # fmt: skip
     names = (one.public_id for one, _ in new)
     return dict(zip(names, zip(keys, ids, strict=True), strict=True))
+
+
+def _add_origins(write: Write, origins: Mapping[int, Sequence[Origin]]) -> None:
+    """Keep origins that events, by their rows, do not prefer, where they are not held yet."""
+    new: list[tuple[int, Origin]] = []
+    for key, told in origins.items():
+        if told:
+            known = {said(origin) for _, origin in load_origins(write.connection, key)}
+            new += [(key, origin) for origin in told if said(origin) not in known]
+    insert_origins(write, new)
 
 
 def _contribute(write: Write, agencies: Mapping[int, str]) -> None:

@@ -31,19 +31,32 @@ _NO_COVARIANCE = (math.nan,) * 6
 
 @dataclass(frozen=True, slots=True)
 class ReadEvent:
-    """An event of a QuakeML document: the public id it has there, the agency it comes from."""
+    """An event of a QuakeML document.
+
+    Attributes
+    ----------
+    public_id : str
+        Its name there.
+    event : Event
+        What is preferred.
+    agency : str
+        Where it comes from; empty when it does not say.
+    other_origins : tuple of Origin
+        Those that are not preferred.
+    """
 
     public_id: str
     event: Event
     agency: str
+    other_origins: tuple[Origin, ...]
 
 
 def read_quakeml(content: bytes, *, name: str = "QuakeML") -> tuple[list[ReadEvent], list[str]]:
     """Read a QuakeML document.
 
-    Preferred origins are read, all magnitudes, and preferred mechanisms of two planes (the first
-    ones where none is preferred), with the P and S arrivals whose picks name a channel. What a
-    foreign document does not say is NaN.
+    All origins and magnitudes are read, and preferred mechanisms of two planes (the first ones
+    where none is preferred), with the P and S arrivals whose picks name a channel. What a foreign
+    document does not say is NaN.
 
     Parameters
     ----------
@@ -78,20 +91,20 @@ def read_quakeml(content: bytes, *, name: str = "QuakeML") -> tuple[list[ReadEve
     for element in root.iter("{*}event"):
         public_id = element.get("publicID", "")
         try:
-            events.append(ReadEvent(public_id, _event(element, left_out), _agency(element)))
+            events.append(_event(element, left_out))
         except (DataError, ValueError, InvalidOperation) as error:
             left_out[f"event {public_id or 'without id'}: {error}"] += 1
     return events, [f"{name}: {what} ({count})" for what, count in sorted(left_out.items())]
 
 
-def _event(element: Any, left_out: Counter[str]) -> Event:  # noqa: ANN401 - lxml element
+def _event(element: Any, left_out: Counter[str]) -> ReadEvent:  # noqa: ANN401 - lxml element
     origin = _preferred(element, "origin", "preferredOriginID")
     if origin is None:
         msg = "has no origin"
         raise DataError(msg)
     magnitude = _preferred(element, "magnitude", "preferredMagnitudeID")
     picks = _picks(element, left_out)
-    return Event(
+    event = Event(
         preferred_origin=_origin(origin, picks, left_out),
         preferred_magnitude=None if magnitude is None else _magnitude(element, magnitude, left_out),
         event_type=_text(element, "type") or "not reported",
@@ -105,6 +118,14 @@ def _event(element: Any, left_out: Counter[str]) -> Event:  # noqa: ANN401 - lxm
         ),
         mechanism=_mechanism(element),
     )
+    others = []
+    for other in element.findall("{*}origin"):
+        if other is not origin:
+            try:
+                others.append(_origin(other, picks, left_out))
+            except (DataError, ValueError, InvalidOperation) as error:
+                left_out[f"origin left out: {error}"] += 1
+    return ReadEvent(element.get("publicID", ""), event, _agency(element), tuple(others))
 
 
 def _agency(element: Any) -> str:  # noqa: ANN401 - lxml element

@@ -25,6 +25,9 @@ from geomon.times import from_ns, parse_time, to_ns
 OWN = "geomon"
 """Name of the catalogue that holds what geomon finds itself."""
 
+ITSELF = ""
+"""Among contributors: geomon, whose events name none."""
+
 type Time = datetime | str | int
 """A UTC-aware `datetime`, ISO 8601 text, or nanoseconds since 1970."""
 
@@ -286,7 +289,7 @@ def _contributed(agencies: Sequence[str]) -> ColumnElement[bool]:
     named = [agency.lower() for agency in agencies]
     others = select(contributor.c.event).where(func.lower(contributor.c.agency).in_(named))
     found = revision.c.event.in_(others)
-    return or_(found, revision.c.catalog == OWN) if "" in named else found
+    return or_(found, revision.c.catalog == OWN) if ITSELF in named else found
 
 
 def _has_magnitude(query: EventQuery, kind: str) -> ColumnElement[bool]:

@@ -137,16 +137,17 @@ def other_origins(database: Database, event: Event, as_of: Time | None = None) -
     DataError
         If the time cannot be read.
     """
-    said = {_said(event.preferred_origin)}
+    known = {said(event.preferred_origin)}
     found = []
     for held in origins_of(database, event.event_id, as_of):
-        if (what := _said(held.origin)) not in said:
-            said.add(what)
+        if (what := said(held.origin)) not in known:
+            known.add(what)
             found.append(held)
     return found
 
 
-def _said(origin: Origin) -> str:
+def said(origin: Origin) -> str:
+    """Return all that an origin says, but for its arrivals, as a text."""
     return repr(replace(origin, arrivals=()))
 
 

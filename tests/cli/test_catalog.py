@@ -20,7 +20,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     catalog = Catalog.open(f"sqlite:///{folder}/catalog.sqlite")
     catalog.replace_events(HOUR, many_events(4), catalog.begin_run("locate"))
-    catalog.import_quakeml(write_quakeml([make_event(7200.0, value=3.3)]), catalog="other")
+    catalog.import_quakeml(
+        write_quakeml([make_event(7200.0, value=3.3)], agency="usgs"), catalog="other"
+    )
     catalog.close()
     path = folder / "network.yaml"
     credit = {"network": "GM", "doi": "10.7914/SN/GM"}
@@ -47,6 +49,8 @@ def geomon(config: Path, *words: str) -> str:
         (("--catalog", "other"), 1),
         (("--catalog", "all"), 5),
         (("--catalog", "all", "--min-magnitude", "3.25"), 1),
+        (("--catalog", "all", "--contributor", "GEOMON"), 4),
+        (("--catalog", "other", "--contributor", "usgs"), 1),
         (("--event-type", "explosion"), 0),
         (("--event-type", "earthquake,explosion", "--limit", "3"), 3),
         (("--min-depth", "100"), 0),

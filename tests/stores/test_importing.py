@@ -10,6 +10,7 @@ from geomon.stores.catalog import Catalog
 from geomon.stores.exports import export
 from geomon.stores.quakeml import write_quakeml
 from geomon.stores.queries import OWN
+from geomon.stores.relocating import HeldOrigin, other_origins
 from tests.stores.events import HOUR, dump, make_event, many_events, said
 
 
@@ -66,10 +67,10 @@ def test_events_keep_the_agency_they_come_from(catalog: Catalog) -> None:
     sources = everything.contributions.values()
     assert sorted(source.agency for source in sources) == ["ISC", "other", "other"]
     assert {source.public_id for source in sources} >= {"smi:other/event/x0"}
-    counts = {"isc": 1, "Other": 2, "": 1, "nobody": 0}
+    counts = {"isc": 1, "Other": 2, "GEOMON": 1, "nobody": 0}
     for name, count in counts.items():
         assert len(catalog.events(catalog=None, contributors=[name])) == count
-    assert len(catalog.events(catalog=None, contributors=["", "ISC"])) == 2
+    assert len(catalog.events(catalog=None, contributors=["geomon", "ISC"])) == 2
     written = export(everything, "quakeml").decode()
     assert written.count("<agencyID>ISC</agencyID>") > 1
     rows = dump(catalog)
@@ -77,3 +78,17 @@ def test_events_keep_the_agency_they_come_from(catalog: Catalog) -> None:
     assert dump(catalog) == rows
     catalog.import_quakeml(document(many_events(2)), catalog="other", contributor="INGV")
     assert catalog.contributors() == ["geomon", "INGV", "ISC"]
+
+
+def test_origins_that_are_not_preferred_come_along(catalog: Catalog) -> None:
+    event = replace(make_event(), event_id="x0")
+    beside = replace(event.preferred_origin, latitude=64.5, method="double-difference")
+    made_at = event.preferred_origin.time
+    held = HeldOrigin(beside, "relocate-1", False, None, made_at)
+    content = write_quakeml([event], agency="other", others=lambda _event: [held])
+    for _ in range(2):
+        catalog.import_quakeml(content, catalog="other")
+    [read] = catalog.events(catalog="other")
+    assert [one.origin for one in other_origins(catalog.database, read)] == [beside]
+    assert len(read.arrivals) == len(beside.arrivals) > 0
+    assert catalog.picks(HOUR) == []
