@@ -15,7 +15,7 @@ from geomon.cli.models import model_app
 from geomon.cli.processing import coverage, demo, ingest, locate, pick, run, watch
 from geomon.cli.review import review
 from geomon.cli.serving import serve, up, users_app
-from geomon.cli.truth import blasts, detection, merge
+from geomon.cli.truth import blasts, detection, merge, reliability
 from geomon.cli.waveforms import archive_app, quality
 from geomon.errors import ConfigError, DataError, GeomonError
 
@@ -29,7 +29,7 @@ for command in (
     demo, doctor, ingest, pick, locate, run, watch, coverage, quality, relocate, tune, up, serve,
 ):  # fmt: skip
     app.command()(command)
-for of_catalog in (review, merge, blasts, detection):
+for of_catalog in (review, merge, blasts, detection, reliability):
     catalog_app.command()(of_catalog)
 app.add_typer(backfill_app, name="backfill")
 app.add_typer(catalog_app, name="catalog")

@@ -1,7 +1,8 @@
-"""Commands about how true the catalogue is: doubled events, blasts, what would be detected."""
+"""Commands about how true the catalogue is: doubles, blasts, what is detected, what is chance."""
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -140,6 +141,41 @@ def detection(
     for part in (*found.regions, *found.times):
         half = "" if part.magnitude_50 is None else f", half from ML {part.magnitude_50:.2f}"
         print(f"  {part.name}: {part.n_detected} of {part.n_trials}{half}")
+
+
+def reliability(
+    start: StartOption,
+    end: EndOption,
+    rounds: Annotated[int, typer.Option(min=1, help="How often picks are shifted.")] = 5,
+    output: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Draw the reliability diagram here.")
+    ] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell whether events are real as often as their probabilities say.
+
+    The picks are shifted in time station by station, so that all events they make are false, and
+    compared with the events held.
+    """
+    from geomon.services.pictures import save_reliability
+    from geomon.services.reliability import measure_reliability
+
+    settings, span = load(config), span_of(start, end)
+    with progress_bars() as progress:
+        report = measure_reliability(settings, span, rounds=rounds, progress=progress)
+    if output is not None:
+        title = f"{settings.network.name}, {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}"
+        save_reliability(report.bins, output, title=title)
+    if as_json:
+        print_json(asdict(report))
+        return
+    for problem in report.problems:
+        print(f"geomon: {problem}", file=sys.stderr)
+    print(f"{report.n_events} events; chance makes {report.n_chance:g} of the same picks")
+    for one in report.bins:
+        print(f"  said {one.stated:4.0%}  real {one.real:4.0%} ± {one.error:.0%}  "
+              f"({one.n_found} events, {one.n_chance:g} by chance)")  # fmt: skip
 
 
 def _uncertain(pair: tuple[float, float]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pictures for people: a map of events, and the record section of one."""
+"""Pictures for people: a map of events, the record section of one, how true events are."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +8,8 @@ import numpy as np
 
 from geomon.events import Event
 from geomon.ids import StationId
+from geomon.locating.reality import LEAST_PROBABILITY
+from geomon.locating.reliability import ReliabilityBin
 from geomon.stations import Station
 from geomon.times import NS_PER_S, TimeSpan, to_ns
 from geomon.waveforms import Segment
@@ -120,6 +122,39 @@ def save_section(event: Event, waveforms: Mapping[StationId, Segment], path: Pat
         "(P red, S blue)",
         loc="left", fontsize=11, color=_INK,
     )  # fmt: skip
+    figure.savefig(path, dpi=110, bbox_inches="tight")
+
+
+def save_reliability(bins: Sequence[ReliabilityBin], path: Path, *, title: str) -> None:
+    """Draw which share of events is real over what they say of it; write a PNG.
+
+    Parameters
+    ----------
+    bins : sequence of ReliabilityBin
+        Drawn with one standard deviation, and the number of events.
+    path : Path
+        PNG file to write.
+    title : str
+        Printed above.
+    """
+    figure, axes = _figure(5.5, 5.2)
+    axes.plot([0, 1], [0, 1], color="0.7", lw=1, label="as stated")
+    axes.errorbar(
+        [one.stated for one in bins], [one.real for one in bins],
+        yerr=[one.error for one in bins], fmt="o", color=_S, ms=6, capsize=3,
+    )  # fmt: skip
+    for one in bins:
+        axes.annotate(
+            f"{one.n_found}", (one.stated, one.real), xytext=(-8, 6), ha="right",
+            textcoords="offset points", fontsize=8, color=_INK,
+        )  # fmt: skip
+    axes.set(
+        xlabel="probability of being real, as stated", ylabel="share that chance does not make",
+        xlim=(LEAST_PROBABILITY - 0.05, 1.03), ylim=(0, 1.08),
+    )  # fmt: skip
+    axes.legend(loc="lower right", frameon=False, fontsize=8)
+    axes.set_title(title, loc="left", fontsize=11, color=_INK)
+    axes.grid(color="0.92")
     figure.savefig(path, dpi=110, bbox_inches="tight")
 
 
