@@ -27,7 +27,7 @@ from geomon.times import NS_PER_S, from_ns, to_ns
 
 type Floats = NDArray[np.float64]
 
-METHOD = "geomon Student-t 3"
+METHOD = "geomon Student-t 4"
 MIN_PICKS = 4
 _SCALE_SPREAD = 0.3  # of log(scale): how far the residuals may ask for other sigmas than assumed
 _USED_WEIGHT = 0.1  # picks below do not count as used

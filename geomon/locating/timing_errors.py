@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geomon.events import Pick
-from geomon.locating.misfit import COMMON_SHARE
 from geomon.locating.network import Network
 
 type Floats = NDArray[np.float64]
@@ -19,10 +18,11 @@ type Floats = NDArray[np.float64]
 _MODEL_FLOOR_S = 0.05  # what a layered model and a station's site leave unexplained, any distance
 _MODEL_SHARE = 0.015  # and what grows with the time travelled, different for every path
 _OWN_SHARE = 0.008  # what each path has to itself
-_PATH_SHARE, _PATH_REACH = 0.011, 0.15  # neighbouring paths; they end within a share of the reach
+_COMMON_SHARE = 0.015  # all paths of an event, where the model is too slow or too fast altogether
+_PATH_SHARE, _PATH_REACH = 0.009, 0.15  # neighbouring paths; they end within a share of the reach
 _DELAY_S, _S_DELAY = 0.09, 1.6  # a station's delay of P, and how many times as much of S
 _DIFFERENT_SITES_KM = 5.0  # stations closer than this stand on ground more alike
-_P_LIKE_S = 0.7  # correlation of P with S where both are late
+_P_LIKE_S = 0.7  # correlation of P with S: what slows one slows the other
 
 
 def reading_errors(picks: Sequence[Pick]) -> Floats:
@@ -65,8 +65,9 @@ class TimingErrors:
     ) -> Floats:
         """Return the covariance (s²) of what n predictions of one event are wrong by together.
 
-        Three parts: what neighbouring paths share, the delay of each station, and what every P or
-        every S is off by.
+        Three parts: what neighbouring paths share, the delay of each station, and what all paths
+        are off by. P and S are alike in all three: were they independent, S minus P would tell
+        little of how far an event beside the network is.
 
         Parameters
         ----------
@@ -77,15 +78,17 @@ class TimingErrors:
         x_km, y_km : array, shape (n,)
             Where the stations stand.
         """
-        same_phase = is_s[:, None] == is_s
-        alike = np.where(same_phase, 1.0, _P_LIKE_S)
+        alike = np.where(is_s[:, None] == is_s, 1.0, _P_LIKE_S)
         apart = np.hypot(x_km[:, None] - x_km, y_km[:, None] - y_km)
         near = np.exp(-apart / max(_PATH_REACH * self.reach_km, 1.0))
         path = _PATH_SHARE * travel_time_s
         delay = self.site_share * _DELAY_S * np.where(is_s, _S_DELAY, 1.0)
-        common = COMMON_SHARE * travel_time_s
+        common = _COMMON_SHARE * travel_time_s
         return np.asarray(
-            np.outer(path, path) * near * alike
-            + np.outer(delay, delay) * (apart == 0) * alike
-            + np.outer(common, common) * same_phase
+            alike
+            * (
+                np.outer(common, common)
+                + np.outer(path, path) * near
+                + np.outer(delay, delay) * (apart == 0)
+            )
         )
