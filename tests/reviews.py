@@ -1,7 +1,7 @@
 """An analyst of the simulated network, who knows the truth and marks what can be seen."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,7 +54,8 @@ def visible(config: Config, span: TimeSpan) -> dict[TrueEvent, list[Onset]]:
         arrivals = scenario.arrivals(event)
         for stream, samples in seen.items():
             arrival = arrivals[stream.station_id]
-            for phase, time_ns in (("P", arrival.p_ns), ("S", arrival.s_ns)):
+            times: dict[Phase, int] = {"P": arrival.p_ns, "S": arrival.s_ns}
+            for phase, time_ns in times.items():
                 at = (time_ns - span.start_ns) // 10_000_000
                 before, after = samples[at - 105 : at - 5], samples[at : at + 60]
                 if at < 3000 or at + 3000 > len(samples):
@@ -88,6 +89,38 @@ def reviewed_event(event: TrueEvent, onsets: Iterable[Onset], rng: np.random.Gen
     )  # fmt: skip
     magnitude = Magnitude(event.magnitude, "ML", 0.1, 5)
     return Event(origin, magnitude, review_state="reviewed")
+
+
+def found_event(event: TrueEvent, onsets: Iterable[Onset], rng: np.random.Generator) -> Event:
+    """Return an earthquake as a good picker finds it: automatic, and certain."""
+    seen = reviewed_event(event, onsets, rng)
+    arrivals = tuple(
+        replace(
+            one,
+            pick=replace(one.pick, probability=0.9, picker="sharp@0", evaluation_mode="automatic"),
+        )
+        for one in seen.preferred_origin.arrivals
+    )
+    origin = replace(seen.preferred_origin, arrivals=arrivals)
+    return replace(seen, preferred_origin=origin, review_state="automatic", probability=0.99)
+
+
+def find_all(config: Config, span: TimeSpan, *, seed: int = 0) -> list[Event]:
+    """Store every earthquake seen at five onsets or more, one a station and phase, as located."""
+    rng = np.random.default_rng(seed)
+    catalog = workspace(config).catalog
+    events = []
+    for event, onsets in visible(config, span).items():
+        first = {(one.stream_id.station_id, one.phase): one for one in reversed(onsets)}
+        if len(first) >= 5:
+            events.append(found_event(event, first.values(), rng))
+    run = catalog.begin_run("pick")
+    picks = [pick for event in events for pick in event.picks]
+    for stream in sorted({pick.seed_id.stream_id for pick in picks}):
+        of_stream = [pick for pick in picks if pick.seed_id.stream_id == stream]
+        catalog.replace_picks(stream, span, of_stream, run)
+    catalog.replace_events(span, events, catalog.begin_run("locate"))
+    return list(catalog.events(span.start, span.end))
 
 
 def review_all(config: Config, span: TimeSpan, *, seed: int = 0, least_onsets: int = 4) -> int:

@@ -26,13 +26,16 @@ if TYPE_CHECKING:
 ActorOption = Annotated[str, typer.Option(help="Who decides.")]
 ReasonOption = Annotated[str, typer.Option(help="Why.")]
 EpochsOption = Annotated[int | None, typer.Option(min=1, help="Most epochs; fewer where enough.")]
+StepsOption = Annotated[int | None, typer.Option(min=1, help="Batches of an epoch.")]
 SeedOption = Annotated[int | None, typer.Option(help="Of all randomness.")]
 ScratchOption = Annotated[
     bool, typer.Option("--from-scratch", help="Start from random weights, not the champion's.")
 ]
 
 
-def recipe_of(epochs: int | None, seed: int | None, *, from_scratch: bool) -> "FinetuneRecipe":
+def recipe_of(
+    epochs: int | None, seed: int | None, *, from_scratch: bool, steps: int | None = None
+) -> "FinetuneRecipe":
     """Return a recipe with what was asked for."""
     from geomon.training.finetune import FinetuneRecipe
 
@@ -40,6 +43,7 @@ def recipe_of(epochs: int | None, seed: int | None, *, from_scratch: bool) -> "F
     return replace(
         usual,
         epochs=epochs or usual.epochs,
+        steps_an_epoch=steps or usual.steps_an_epoch,
         seed=usual.seed if seed is None else seed,
         from_scratch=from_scratch,
     )
@@ -51,7 +55,11 @@ def retrain(
     benchmark: Annotated[
         Path | None, typer.Option(help="Labelled windows of your own for the fixed benchmark.")
     ] = None,
+    synthetic: Annotated[
+        int, typer.Option(min=1, help="Synthetic windows of the fixed benchmark.")
+    ] = 120,
     epochs: EpochsOption = None,
+    steps: StepsOption = None,
     seed: SeedOption = None,
     from_scratch: ScratchOption = False,
     actor: ActorOption = "operator",
@@ -67,8 +75,8 @@ def retrain(
 
     report = service(
         load(config), span_of(start, end), actor=actor,
-        recipe=recipe_of(epochs, seed, from_scratch=from_scratch),
-        settings=RetrainSettings(benchmark=benchmark),
+        recipe=recipe_of(epochs, seed, from_scratch=from_scratch, steps=steps),
+        settings=RetrainSettings(benchmark=benchmark, n_synthetic=synthetic),
     )  # fmt: skip
     if as_json:
         print_json(report.as_dict())
@@ -111,7 +119,10 @@ def dataset(
     from geomon.services.dataset import RetrainSettings, build
 
     built = build(load(config), span_of(start, end), RetrainSettings())
-    if output is not None and (Path(built.folder) / "metadata.csv").is_file():
+    if not (Path(built.folder) / "metadata.csv").is_file():
+        msg = f"{start} to {end}: no labelled windows; review some events first"
+        raise DataError(msg)
+    if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         for name in ("metadata.csv", "waveforms.hdf5"):
             shutil.copyfile(Path(built.folder) / name, output / name)
@@ -168,15 +179,19 @@ def reviewed(
     """Say that every onset in a window is marked, and that there is none where none is."""
     from geomon.ids import StreamId
     from geomon.services.champion import pickers_of
+    from geomon.services.workspace import workspace
     from geomon.times import TimeSpan, parse_time
-    from geomon.training.dataset import WINDOW_NS
+    from geomon.training.dataset import WINDOW_NS, part_of
 
-    start_ns = parse_time(start)
-    if start_ns % WINDOW_NS:
-        msg = f"{start}: no window starts there; `geomon model windows` lists them"
-        raise DataError(msg)
+    network, stream_id, start_ns = load(config), StreamId.parse(stream), parse_time(start)
     window = TimeSpan(start_ns, start_ns + WINDOW_NS)
-    is_new = pickers_of(load(config)).mark_reviewed(StreamId.parse(stream), window, actor)
+    if stream_id not in workspace(network).archive.streams():
+        msg = f"{stream}: nothing of it is archived"
+        raise DataError(msg)
+    if start_ns % WINDOW_NS or part_of(stream_id.station_id, window) != "test":
+        msg = f"{stream} {start}: no window of the exam; `geomon model windows` lists them"
+        raise DataError(msg)
+    is_new = pickers_of(network).mark_reviewed(stream_id, window, actor)
     print(f"{stream} {window}: {'noted' if is_new else 'known already'}")
 
 
