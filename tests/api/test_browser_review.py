@@ -7,7 +7,9 @@ import pytest
 
 from geomon.api.app import create_app
 from geomon.services.workspace import Workspace
+from geomon.stores.pickers import Pickers
 from geomon.stores.verdicts import Verdicts
+from geomon.times import TimeSpan
 from tests.api.browsing import Visit
 from tests.api.conftest import serving
 from tests.api.network import SPAN, fill, make_config
@@ -105,6 +107,9 @@ def test_a_pick_is_removed_by_key_and_added_by_tool(visit: Visit, space: Workspa
     page.wait_for_selector("td:text-is('manual')")
     page.keyboard.press("Control+z")
     page.wait_for_selector("td:text-is('manual')", state="detached")
+    page.fill("#fixed-depth", "4")
+    page.wait_for_selector("table.compare td.new:text-is('4.0 km')")
+    page.focus("canvas.edited")
     page.keyboard.press("Escape")
     page.wait_for_selector(".review-bar")
     assert space.catalog.event(event_id).revision == 1
@@ -192,6 +197,33 @@ def test_the_queue_is_worked_off_with_keys(visit: Visit, space: Workspace):
     page.keyboard.press("Escape")
     page.wait_for_selector("#sheet", state="hidden")
     assert "/review" not in page.url
+
+
+def test_a_window_is_marked_whole(visit: Visit, space: Workspace):
+    page = visit.open("#from=2024-03-05T05:50:00&to=2024-03-05T06:20:00")
+    page.click("[data-view=review]")
+    page.click("[data-kind=exam]")
+    save = page.locator("#save-window")
+    for n_left in range(7, 0, -1):
+        page.wait_for_selector(f".queue-pane .note:has-text('{n_left} part')")
+        assert save.is_disabled()
+        page.keyboard.press("Space")
+    assert "queue=exam" in page.url
+    page.wait_for_selector("#save-window:enabled")
+    assert "and no others" in save.inner_text()
+    page.click("text=Nothing here")
+    page.wait_for_selector("#save-window:has-text('nothing here')")
+    page.keyboard.press("z")
+    page.wait_for_selector("#save-window:has-text('and no others')")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".queue-row[data-verdict=correct]")
+    [reviewed] = Pickers(space.catalog.database).reviewed_windows(
+        TimeSpan.parse("2024-03-05", "2024-03-06")
+    )
+    said = Verdicts(space.catalog.database).find(reviewed.span, stream_id=reviewed.stream_id)
+    assert {one.verdict for one in said} == {"correct"}
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#sheet", state="hidden")
 
 
 def test_coverage_and_stations_are_one_click_apart(visit: Visit):

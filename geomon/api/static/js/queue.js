@@ -67,6 +67,7 @@ export class QueueView {
 
   choose(kind) {
     update({ queue: kind });
+    if (!this.items) return; // still being asked for; the choice is kept
     this.done = 0;
     this.about.textContent = KINDS[kind][1];
     for (const button of this.kinds.children) {
