@@ -18,6 +18,7 @@ from geomon.services.champion import (
     rollback,
     trial_of,
 )
+from geomon.services.offer import offer_backfill
 from geomon.services.pick import pick, picker_version
 from geomon.services.workspace import workspace
 from geomon.stores.pickers import Decision
@@ -119,6 +120,14 @@ def test_the_next_pick_task_uses_the_new_champion_and_says_so(
     added = pickers_of(config).add(other)
     ensure_champion(config)
     promote(config, added[:8], actor="ada", reason="trial")
+    offer = offer_backfill(config)
+    assert offer.span is not None
+    assert offer.span.contains(SPAN.start_ns)
+    assert offer.plan is not None
+    assert offer.plan.text() in offer.text()
+    assert "geomon backfill run --start 2024-05-0" in offer.text()
+    assert "--mode stale" in offer.text()
+    assert {one.picker for one in catalog.picks(SPAN)} == first  # offered, not done
     again = pick(config, SPAN, stations=station)
     assert again.picked_s > 0
     now = {one.picker for one in catalog.picks(SPAN)}
