@@ -54,7 +54,11 @@ class PickedStream:
 
 def missing() -> str:
     """Return why nothing can be measured on real recordings; empty when it can."""
-    needed = (LABELLED, DATA / "lqt_geothermal", DATA / "malmi_hengill", WEIGHTS / "phasenet")
+    needed = (
+        LABELLED,
+        *(DATA / name for name in ("lqt_geothermal", "malmi_hengill", "realdetect_ridgecrest")),
+        WEIGHTS / "phasenet",
+    )
     absent = [str(path) for path in needed if not path.is_dir()]
     return f"needs {', '.join(absent)}" if absent else ""
 
@@ -69,12 +73,19 @@ def held_out(fold: int = 0) -> tuple[LabelledWindow, ...]:
     return tuple(w for w in windows if not is_training_station(w.station_id, fold))
 
 
-def other_fold() -> Picker | None:
-    """Load the picker that was trained on the other half of the stations; None without one."""
+def other_fold(shipped: Picker) -> Picker | None:
+    """Load the picker that learned from the other half of the stations; None without one.
+
+    All else of its recipe must be the shipped picker's.
+    """
     if not (OTHER_FOLD / CARD_FILE).is_file():
         return None
     picker = load_picker(OTHER_FOLD)
-    return picker if picker.card.training.recipe.get("fold") == 1 else None
+    return (
+        picker
+        if picker.card.training.recipe == shipped.card.training.recipe | {"fold": 1}
+        else None
+    )
 
 
 @cache
@@ -135,6 +146,36 @@ def coal() -> tuple[PickedStream, ...]:
         }
         if inside["P"] or inside["S"]:
             streams.append(PickedStream(segments, inside))
+    return tuple(streams)
+
+
+@cache
+def ridgecrest() -> tuple[PickedStream, ...]:
+    """Return the magnitude 7.1 earthquake of 2019-07-06 with P as iasp91 predicts it.
+
+    Origin of the USGS; stations of the network CI, 3 to 215 km away.
+    """
+    from obspy.geodetics import locations2degrees
+    from obspy.taup import TauPyModel
+
+    origin_ns, latitude, longitude, depth_km = (
+        parse_time("2019-07-06T03:19:53.04"),
+        35.77,
+        -117.599,
+        8,
+    )
+    model = TauPyModel("iasp91")
+    folder = DATA / "realdetect_ridgecrest" / "data" / "ridgecrest"
+    lines = (folder / "stations.txt").read_text(encoding="utf-8").splitlines()
+    places = {line.split()[1]: line.split()[2:4] for line in lines if line.startswith("CI ")}
+    streams = []
+    for stream, segments in read_streams(folder):
+        if stream.network == "CI":
+            place = (float(value) for value in places[stream.station])
+            degrees = locations2degrees(latitude, longitude, *place)
+            arrivals = model.get_travel_times(depth_km, degrees, ("ttp",))
+            p_ns = origin_ns + round(min(one.time for one in arrivals) * NS_PER_S)
+            streams.append(PickedStream(segments, {"P": [p_ns], "S": []}))
     return tuple(streams)
 
 
