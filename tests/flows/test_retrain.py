@@ -88,8 +88,8 @@ def test_a_scheduled_run_trains_compares_and_waits_for_an_exam(
     artifacts = shown()
     assert "| exam: recall at 0.5 s |" in artifacts["retraining"]
     assert "windows for train" in artifacts["retraining"]
-    for name in PICTURES:
-        assert artifacts[f"retraining-{name}"].startswith("data:image/png;base64,")
+    for picture in PICTURES:
+        assert artifacts[f"retraining-{picture}"].startswith("data:image/png;base64,")
     challenger = pickers_of(config).listed()[-1]
     assert challenger.card.training.teacher == pickers_of(config).listed()[0].card.label
     assert '"part": "train"' in challenger.manifest

@@ -84,7 +84,7 @@ def test_a_plan_counts_what_is_done_and_what_is_not(
     assert planned.fetch_gb > 0
     done = plan(config, SPAN)
     assert set(done.to_do["pick"]) <= {"done"}
-    assert "12 stations" in planned.text()
+    assert "12 x 2 station-days" in planned.text()
 
 
 def test_the_grid_has_a_sign_a_day(processed: tuple[Config, RunReports]) -> None:

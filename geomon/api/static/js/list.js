@@ -76,7 +76,9 @@ export class EventList {
     const top = Math.max(view.top, 0) - frame.top;
     const bottom = Math.min(view.bottom, innerHeight) - frame.top;
     const first = this.isPrinting ? 0 : Math.max(0, Math.floor(top / ROW) - 6);
-    const last = Math.min(this.events.length, this.isPrinting ? MOST_PRINTED : Math.ceil(bottom / ROW) + 6);
+    // A list still below the screen has its first rows, so that a finger or reader finds them.
+    const seen = Math.max(Math.ceil(bottom / ROW), 0) + 6;
+    const last = Math.min(this.events.length, this.isPrinting ? MOST_PRINTED : seen);
     const wanted = new Set();
     if (this.isPrinting) { // in their order, also in the document
       this.rows.clear();
