@@ -1,5 +1,10 @@
-"""The whole machine as an operator starts it: server, bootstrap, worker, schedules, web page."""
+"""The whole machine as an operator starts it: server, bootstrap, worker, schedules, web page.
 
+What takes time is begun early and looked at late: the first test changes what an operator would
+while the monitor's first cycle is at work.
+"""
+
+import json
 import os
 import signal
 import subprocess
@@ -7,36 +12,48 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.events.actions import CallWebhook
+from prefect.events.schemas.automations import AutomationCore, EventTrigger
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 from geomon.config import load_config
+from geomon.ids import SeedId
 from geomon.services.processes import free_port
 from geomon.services.workspace import workspace
-from geomon.times import TimeSpan
+from geomon.times import NS_PER_DAY, TimeSpan
+from geomon.waveforms import Provenance, Segment
 from tests.flows.conftest import write_config
 
 EVERY_S = 30
+YESTERDAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(1)
+SPAN = TimeSpan.between(YESTERDAY, YESTERDAY + timedelta(minutes=10))
 
 
 @dataclass(frozen=True)
 class Running:
-    """A started `geomon up`."""
+    """A started `geomon up`; `told` is what its webhook received."""
 
     process: "subprocess.Popen[str]"
     config_path: Path
     web: str
     api: str
     env: dict[str, str]
+    told: list[dict[str, Any]] = field(default_factory=list)
 
     def client(self) -> SyncPrefectClient:
         return SyncPrefectClient(self.api)
@@ -48,8 +65,26 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, data_centre: str) -> Iterator[Running]:
-    schedule = {"monitor_every_s": EVERY_S, "lookback_s": 600, "retrain_every_s": 7200}
-    path = write_config(tmp_path_factory.mktemp("up"), data_centre, schedule=schedule)
+    told: list[dict[str, Any]] = []
+
+    def receive(request: Request) -> Response:
+        told.append(request.get_json(force=True))
+        return Response(status=204)
+
+    with HTTPServer() as hook:
+        hook.expect_request("/alert", method="POST").respond_with_handler(receive)
+        path = write_config(
+            tmp_path_factory.mktemp("up"), data_centre,
+            schedule={"monitor_every_s": EVERY_S, "lookback_s": 600, "retrain_every_s": 7200},
+            alerts={"webhook_url": hook.url_for("/alert"), "min_stations": 4},
+        )  # fmt: skip
+        leave_a_silent_station(path)
+        with started(path, told) as made:
+            yield made
+
+
+@contextmanager
+def started(path: Path, told: list[dict[str, Any]]) -> Iterator[Running]:
     port, prefect_port = free_port(), free_port()
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     env["PREFECT_WORKER_QUERY_SECONDS"] = "2"
@@ -58,16 +93,25 @@ def running(tmp_path_factory: pytest.TempPathFactory, data_centre: str) -> Itera
         "--port", str(port), "--prefect-port", str(prefect_port),
     ]  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as process:
-        told = []
+        said = []
         for line in process.stderr:
-            told.append(line)
+            said.append(line)
             if line.startswith("running"):
                 break
         else:
-            pytest.fail("".join(told))
+            pytest.fail("".join(said))
         api = f"http://127.0.0.1:{prefect_port}/api"
-        yield Running(process, path, f"http://127.0.0.1:{port}", api, env)
+        yield Running(process, path, f"http://127.0.0.1:{port}", api, env, told)
         process.send_signal(signal.SIGTERM)
+
+
+def leave_a_silent_station(config_path: Path) -> None:
+    """Archive a second of a station that sent nothing since."""
+    start_ns = time.time_ns() - 8 * NS_PER_DAY
+    samples = np.arange(100, dtype=np.int32)
+    last = Segment(SeedId("XX", "GONE", "", "HHZ"), start_ns, 100.0, samples)
+    archive = workspace(load_config(config_path)).archive
+    archive.write([last], Provenance("test", "the last second", "0" * 64))
 
 
 def wait_for[Found](look: Callable[[], Found | None], running: Running, seconds: float) -> Found:
@@ -80,6 +124,95 @@ def wait_for[Found](look: Callable[[], Found | None], running: Running, seconds:
             return found
         never.wait(0.5)
     pytest.fail(f"nothing after {seconds} s\n{running.logs()}")
+
+
+def add_automation(running: Running) -> None:
+    """Call the webhook on every piece of news, as an operator would have it."""
+    with running.client() as client:
+        webhook = client.read_block_document_by_name("geomon-alerts-network", "webhook")
+        payload = json.dumps({"kind": "operator", "what": "{{ event.event }}"})
+        call = CallWebhook(block_document_id=webhook.id, payload=payload)
+        trigger = EventTrigger(expect={"geomon.event.new", "geomon.station.silent"}, threshold=1)
+        client.create_automation(AutomationCore(name="mine", trigger=trigger, actions=[call]))
+
+
+def test_a_cron_schedule_gets_its_runs(running: Running) -> None:
+    with running.client() as client:
+        deployment = client.read_deployment_by_name("daily/network")
+        [seeded] = client.read_deployment_schedules(deployment.id)
+        assert isinstance(seeded.schedule, CronSchedule)
+        of_daily = FlowRunFilter.model_validate({"deployment_id": {"any_": [str(deployment.id)]}})
+
+        def planned() -> list[datetime]:
+            found = client.read_flow_runs(flow_run_filter=of_daily)
+            return [run.expected_start_time for run in found if run.auto_scheduled]
+
+        times = wait_for(planned, running, 120)
+    assert {(time.hour, time.minute) for time in times} == {(2, 0)}
+
+
+def test_what_an_operator_changed_survives_the_next_deployment(running: Running) -> None:
+    add_automation(running)
+    with running.client() as client:
+        daily = client.read_deployment_by_name("daily/network").id
+        ingest = client.read_deployment_by_name("ingest/network").id
+        [seeded] = client.read_deployment_schedules(daily)
+        client.update_deployment_schedule(daily, seeded.id, active=False)
+        hourly = DeploymentScheduleCreate(
+            schedule=CronSchedule(cron="7 * * * *", timezone="UTC"), active=True
+        )
+        [added] = client.create_deployment_schedules(ingest, [hourly])
+        again = subprocess.run(
+            [sys.executable, "-m", "flows.bootstrap", "--config", str(running.config_path)],
+            env=running.env | {"PREFECT_API_URL": running.api},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (again.returncode, again.stdout) == (0, ""), again.stderr
+        automations = {found.name: found.enabled for found in client.read_automations()}
+        [kept] = client.read_deployment_schedules(daily)
+        assert (kept.id, kept.active) == (seeded.id, False)
+        [still] = client.read_deployment_schedules(ingest)
+        assert (still.id, still.active, still.schedule.cron) == (added.id, True, "7 * * * *")
+        queues = {queue.name: queue.priority for queue in client.read_work_queues()}
+    assert queues["monitor"] < queues["backfill"]
+    assert len([name for name in automations if name.startswith("geomon: ")]) == 3
+
+
+def test_a_run_from_the_terminal_is_about_the_network_of_its_deployment(running: Running) -> None:
+    request = {
+        "start": SPAN.start.isoformat(),
+        "end": SPAN.end.isoformat(),
+        "stations": ["XX.GM04"],
+    }
+    command = ("deployment", "run", "ingest/network", "-p", f"request={json.dumps(request)}")
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", *command], capture_output=True, text=True, check=False,
+        env=running.env | {"PREFECT_API_URL": running.api},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    run = wait_for(lambda: last_run(running, "ingest"), running, 240)
+    assert run.state_name == "Completed", f"{run.state.message}\n{running.logs()}"
+    assert archived(running, "XX.GM04") == pytest.approx(600, abs=30)
+
+
+def last_run(running: Running, flow: str) -> FlowRun | None:
+    """Return a finished run that a person started."""
+    with running.client() as client:
+        deployment = client.read_deployment_by_name(f"{flow}/network")
+        of_flow = FlowRunFilter.model_validate({"deployment_id": {"any_": [str(deployment.id)]}})
+        runs = client.read_flow_runs(flow_run_filter=of_flow)
+    by_hand = [run for run in runs if not run.auto_scheduled and run.parameters["request"]]
+    ended = [run for run in by_hand if len(run.parameters["request"]) > 1 and run.state.is_final()]
+    return ended[0] if ended else None
+
+
+def archived(running: Running, station: str) -> float:
+    """Return how many seconds of a station are archived of the span asked for."""
+    archive = workspace(load_config(running.config_path)).archive
+    [stream] = [one for one in archive.streams() if str(one.station_id) == station]
+    return max(
+        sum(part.duration_s for part in parts) for parts in archive.coverage(stream, SPAN).values()
+    )
 
 
 def test_a_schedule_runs_the_monitor_flow_against_the_data_centre(running: Running) -> None:
@@ -111,19 +244,23 @@ def test_a_schedule_runs_the_monitor_flow_against_the_data_centre(running: Runni
     assert "picked" in logged
 
 
-def test_a_cron_schedule_gets_its_runs(running: Running) -> None:
+def test_news_reach_a_webhook_and_start_automations(running: Running) -> None:
+    def kinds() -> set[str]:
+        return {str(one["kind"]) for one in running.told}
+
+    wanted = {"event.new", "station.silent", "operator"}
+    wait_for(lambda: wanted <= kinds(), running, 240)
+    silent = [one["station"] for one in running.told if one["kind"] == "station.silent"]
+    assert silent == ["XX.GONE"]
+    found = {one["what"] for one in running.told if one["kind"] == "operator"}
+    assert found == {"geomon.event.new", "geomon.station.silent"}
+    events = [one["event_id"] for one in running.told if one["kind"] == "event.new"]
+    assert len(set(events)) == len(events)
     with running.client() as client:
-        deployment = client.read_deployment_by_name("daily/network")
-        [seeded] = client.read_deployment_schedules(deployment.id)
-        assert isinstance(seeded.schedule, CronSchedule)
-        of_daily = FlowRunFilter.model_validate({"deployment_id": {"any_": [str(deployment.id)]}})
-
-        def planned() -> list[datetime]:
-            found = client.read_flow_runs(flow_run_filter=of_daily)
-            return [run.expected_start_time for run in found if run.auto_scheduled]
-
-        times = wait_for(planned, running, 120)
-    assert {(time.hour, time.minute) for time in times} == {(2, 0)}
+        report = client.read_deployment_by_name("report/network")
+        of_report = FlowRunFilter.model_validate({"deployment_id": {"any_": [str(report.id)]}})
+        reports = wait_for(lambda: client.read_flow_runs(flow_run_filter=of_report), running, 60)
+        assert reports[0].created_by.type == "AUTOMATION"
 
 
 def test_the_picker_is_retrained_as_often_as_the_config_says(running: Running) -> None:
@@ -137,32 +274,6 @@ def test_the_picker_is_retrained_as_often_as_the_config_says(running: Running) -
 def test_the_page_and_the_event_service_answer(running: Running) -> None:
     assert httpx.get(f"{running.web}/").status_code == 200
     assert httpx.get(f"{running.web}/fdsnws/event/1/version").status_code == 200
-
-
-def test_what_an_operator_changed_survives_the_next_deployment(running: Running) -> None:
-    with running.client() as client:
-        monitor = client.read_deployment_by_name("monitor/network").id
-        ingest = client.read_deployment_by_name("ingest/network").id
-        [seeded] = client.read_deployment_schedules(monitor)
-        client.update_deployment_schedule(monitor, seeded.id, active=False)
-        hourly = DeploymentScheduleCreate(
-            schedule=CronSchedule(cron="7 * * * *", timezone="UTC"), active=True
-        )
-        [added] = client.create_deployment_schedules(ingest, [hourly])
-        again = subprocess.run(
-            [sys.executable, "-m", "flows.bootstrap", "--config", str(running.config_path)],
-            env=running.env | {"PREFECT_API_URL": running.api},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert (again.returncode, again.stdout) == (0, ""), again.stderr
-        automations = {found.name: found.enabled for found in client.read_automations()}
-        [kept] = client.read_deployment_schedules(monitor)
-        assert (kept.id, kept.active) == (seeded.id, False)
-        [still] = client.read_deployment_schedules(ingest)
-        assert (still.id, still.active, still.schedule.cron) == (added.id, True, "7 * * * *")
-        queues = {queue.name: queue.priority for queue in client.read_work_queues()}
-    assert queues["monitor"] < queues["backfill"]
-    assert len([name for name in automations if name.startswith("geomon: ")]) == 2  # no webhook
 
 
 def test_sigterm_stops_everything_that_was_started(running: Running) -> None:
