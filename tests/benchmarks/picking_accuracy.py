@@ -111,8 +111,7 @@ def _folds(picker: Picker) -> list[Figure]:
     other = picking_data.other_fold(picker)
     if other is None:
         needs = (
-            f"needs geomon model train {picking_data.OTHER_FOLD} --fold 1 --real "
-            f"{picking_data.DATA} --teacher {picking_data.WEIGHTS / 'phasenet' / 'model_95.ckpt'}"
+            "needs the other half's picker: geomon model train ~/.cache/geomon/fold-1 --fold 1 …"
         )
         return [Figure(figure="F1 by station folds", value=None, unit="", conditions=needs)]
     windows: list[LabelledWindow] = []
