@@ -185,7 +185,7 @@ class Association(Section):
     min_p_picks: Annotated[int, Field(ge=0, le=100)] = 3
     """Fewest P picks of an event."""
     min_s_picks: Annotated[int, Field(ge=0, le=100)] = 2
-    """Fewest S picks of an event."""
+    """Fewest S picks of an event; with P at ten stations none is needed."""
     tolerance_s: Annotated[float, Field(gt=0, le=10)] | None = None
     """Largest residual of a pick; by default derived from the network's size."""
     max_distance_km: Annotated[float, Field(gt=0, le=2000)] | None = None

@@ -343,16 +343,20 @@ def _backend_model(
 
 
 _PHASES: tuple[Phase, Phase] = ("P", "S")
+P_ALONE = 10  # P picks that make an event without S
 
 
 def meets_minimum(picks: Sequence[Pick], settings: Association) -> bool:
-    """Tell whether picks are enough for an event, by the settings' counts."""
+    """Tell whether picks are enough for an event, by the settings' counts.
+
+    P at `P_ALONE` stations need no S: clipped records of large earthquakes show none.
+    """
     phases = Counter(pick.phase for pick in picks)
     stations = {pick.seed_id.station_id for pick in picks}
     return (
         len(stations) >= settings.min_stations
         and phases["P"] >= settings.min_p_picks
-        and phases["S"] >= settings.min_s_picks
+        and (phases["S"] >= settings.min_s_picks or phases["P"] >= P_ALONE)
         and len(picks) >= (settings.min_picks or 0)
     )
 

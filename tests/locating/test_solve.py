@@ -14,6 +14,7 @@ from tests.locating.builders import (
     Scene,
     build_stations,
     perturbed,
+    picks_of,
     run_tiles,
     simulate,
 )
@@ -54,6 +55,15 @@ def scored(scene: Scene, origins: list[Origin]) -> tuple[float, float]:
                 break
     visible = {k for k, event in enumerate(scene.events) if len(event.picks) >= 8}
     return len(found & visible) / len(visible), len(found) / len(origins)
+
+
+def test_p_at_many_stations_needs_no_s() -> None:
+    rng = np.random.default_rng(8)
+    solver = Solver.of(build_stations(rng, n=14, half_km=60.0), CRUST)
+    whole = picks_of(solver.locator, 20.0, 5.0, -10.0, range(14))
+    [origin] = run_tiles(solver, [pick for pick in whole if pick.phase == "P"])
+    assert len(origin.arrivals) >= 12
+    assert run_tiles(solver, [pick for pick in whole[:14] if pick.phase == "P"]) == []
 
 
 @pytest.mark.parametrize(
