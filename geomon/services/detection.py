@@ -12,7 +12,6 @@ from datetime import timedelta
 import numpy as np
 
 from geomon.config import Config
-from geomon.errors import StationMetadataError
 from geomon.events import Origin, Pick
 from geomon.ids import StreamId
 from geomon.locating.detection import DetectionCurve, TooFewTrials, detection_curve
@@ -20,11 +19,11 @@ from geomon.locating.network import geodesic
 from geomon.locating.solve import Solver
 from geomon.picking.infer import context_s, pick_and_judge
 from geomon.services.champion import load
-from geomon.services.locate import solver_of
+from geomon.services.locate import solver_at
 from geomon.services.pick import thresholds
 from geomon.services.reports import Progress, no_progress
 from geomon.services.workspace import workspace
-from geomon.stations import Channel, Station
+from geomon.stations import Channel
 from geomon.synthesis.injection import Arriving, injected
 from geomon.times import NS_PER_S, TimeSpan, to_ns
 
@@ -152,12 +151,7 @@ class _Injecting:
         self.config, self.span = config, span
         self.space = workspace(config)
         self.inventory = self.space.stations()
-        stations = self.inventory.at(span.start_ns)
-        if not stations:
-            msg = f"{config.network.name}: no station is known at {span.start}"
-            raise StationMetadataError(msg)
-        self.stations: tuple[Station, ...] = tuple(sorted(stations.values()))
-        self.solver: Solver = solver_of(config, self.stations, span.start_ns)
+        self.solver: Solver = solver_at(config, span.start_ns)
         self.picker = load(config)
         archived = set(self.space.archive.streams())
         wanted = self.inventory.preferred_streams(span, config.network.channels)

@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from geomon.config import Config
-from geomon.errors import StationMetadataError
 from geomon.events import Event, Origin
 from geomon.locating.duplicates import Joined, joined, parted
 from geomon.locating.solve import Solver
-from geomon.services.locate import solver_of
+from geomon.services.locate import solver_at
 from geomon.services.magnitude import measure
 from geomon.services.workspace import workspace
 from geomon.stores.queries import OWN
@@ -84,11 +83,7 @@ class _Tidying:
         self.config, self.dry_run = config, dry_run
         self.space = workspace(config)
         self.catalog = self.space.catalog
-        stations = tuple(sorted(self.space.stations().at(span.start_ns).values()))
-        if not stations:
-            msg = f"{config.network.name}: no station is known at {span.start}: nothing to solve"
-            raise StationMetadataError(msg)
-        self.solver: Solver = solver_of(config, stations, span.start_ns)
+        self.solver: Solver = solver_at(config, span.start_ns)
         self.run = self.catalog.begin_run(RUN_KIND)
         self.store = Tidying(self.catalog.database)
 

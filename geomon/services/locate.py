@@ -11,7 +11,7 @@ from pathlib import Path
 
 from geomon.caches import cache_folder
 from geomon.config import Config
-from geomon.errors import GeomonError
+from geomon.errors import GeomonError, StationMetadataError
 from geomon.events import Event, Pick
 from geomon.ids import SeedId
 from geomon.locating.solve import Solver
@@ -30,7 +30,7 @@ from geomon.services.workspace import workspace
 from geomon.stations import Station, Stations
 from geomon.stores.ledger import Entry
 from geomon.stores.tidying import Tidying
-from geomon.times import TimeSpan, day_span, to_ns
+from geomon.times import TimeSpan, day_span, from_ns, to_ns
 from geomon.velocity.corrections import CorrectionHistory, StationDelay
 
 logger = logging.getLogger(__name__)
@@ -130,6 +130,21 @@ def solver_of(config: Config, stations: tuple[Station, ...], time_ns: int) -> So
     The time tells which of the station corrections are valid.
     """
     return _solver(config, stations, _corrections(config).at(time_ns))
+
+
+def solver_at(config: Config, time_ns: int) -> Solver:
+    """Return what locates events of some time, at the stations known then.
+
+    Raises
+    ------
+    StationMetadataError
+        If no station is known at that time.
+    """
+    stations = tuple(sorted(workspace(config).stations().at(time_ns).values()))
+    if not stations:
+        msg = f"{config.network.name}: no station is known at {from_ns(time_ns)}: nothing to locate"
+        raise StationMetadataError(msg)
+    return solver_of(config, stations, time_ns)
 
 
 @lru_cache(maxsize=4)

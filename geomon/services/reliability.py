@@ -4,10 +4,9 @@ import time
 from dataclasses import dataclass
 
 from geomon.config import Config
-from geomon.errors import StationMetadataError
 from geomon.locating.null import shifted_picks
 from geomon.locating.reliability import ReliabilityBin, reliability
-from geomon.services.locate import solver_of
+from geomon.services.locate import solver_at
 from geomon.services.reports import Progress, Report, no_progress
 from geomon.services.workspace import workspace
 from geomon.times import TimeSpan
@@ -48,16 +47,12 @@ def measure_reliability(
     """
     started = time.monotonic()
     space = workspace(config)
-    stations = tuple(sorted(space.stations().at(span.start_ns).values()))
-    if not stations:
-        msg = f"{config.network.name}: no station is known at {span.start}: nothing to solve"
-        raise StationMetadataError(msg)
     found = [
         event.probability
         for event in space.catalog.events(span.start_ns, span.end_ns)
         if event.review_state == "automatic" and event.probability is not None
     ]
-    solver = solver_of(config, stations, span.start_ns)
+    solver = solver_at(config, span.start_ns)
     picks = list(space.catalog.picks(span))
     tiles = solver.grid.tiles(span)
     chance: list[float] = []

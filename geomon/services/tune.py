@@ -11,7 +11,7 @@ from geomon.events import Pick
 from geomon.ids import StationId
 from geomon.locating.sensitivity import Outcome, outcome, solve_span, variations
 from geomon.locating.solve import Solver
-from geomon.services.locate import solver_of
+from geomon.services.locate import solver_at
 from geomon.services.reports import Progress, Report, no_progress
 from geomon.services.workspace import workspace
 from geomon.stations import Station
@@ -62,11 +62,7 @@ def tune(
     """
     started = time.monotonic()
     space = workspace(config)
-    stations = tuple(sorted(space.stations().at(span.start_ns).values()))
-    if not stations:
-        msg = f"{config.network.name}: no station is known at {span.start}: nothing to tune"
-        raise DataError(msg)
-    solver = solver_of(config, stations, span.start_ns)
+    solver = solver_at(config, span.start_ns)
     tiles = solver.grid.tiles(span)
     reach = TimeSpan(
         solver.grid.dependency_span(tiles[0]).start_ns,
@@ -76,7 +72,7 @@ def tune(
     if not picks:
         msg = f"{span}: no picks there; run `geomon pick` first"
         raise DataError(msg)
-    changes = list(_changes(config, solver, stations, picks, span))
+    changes = list(_changes(config, solver, picks, span))
     names = dict.fromkeys(name for name, _, _ in changes)
     if unknown := [name for name in only if name not in names]:
         msg = f"{unknown[0]!r} is nothing to change; there are {', '.join(names)}"
@@ -98,12 +94,12 @@ def tune(
 def _changes(
     config: Config,
     solver: Solver,
-    stations: tuple[Station, ...],
     picks: list[Pick],
     span: TimeSpan,
 ) -> Iterator[tuple[str, str, Callable[[], Solver]]]:
     """Yield what is changed, to what, and what makes a solver with it."""
     corrections = config.velocity.corrections().at(span.start_ns)
+    stations = solver.network.stations
     everyone = {station.station_id: station for station in stations}
     model = config.velocity.model()
 
