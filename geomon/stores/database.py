@@ -6,6 +6,7 @@ write. A transaction that finds nothing to change writes nothing: no clock tick,
 """
 
 import logging
+import math
 import os
 import secrets
 import sqlite3
@@ -50,7 +51,7 @@ from geomon.times import to_ns
 
 logger = logging.getLogger(__name__)
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration; a database at this version is opened without looking further."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -432,6 +433,11 @@ def _on_sqlite_connect(connection: Any, _record: object) -> None:  # noqa: ANN40
         "cache_size = -65536",
     ):
         connection.execute(f"PRAGMA {pragma}")
+    try:
+        connection.execute("SELECT sin(0.0), cos(0.0)")
+    except sqlite3.OperationalError:  # built without mathematics
+        for function in (math.sin, math.cos):
+            connection.create_function(function.__name__, 1, function, deterministic=True)
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

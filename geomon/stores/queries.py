@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import batched
 from typing import Any, Literal
@@ -149,22 +149,15 @@ def find(connection: Connection, query: EventQuery) -> list[tuple[int, EventSumm
     """Return the revision row and summary of every event asked for, in the order asked for."""
     conditions, index = _conditions(connection, query)
     page = select(revision.c.id).where(*conditions).order_by(*_order(query, index))
-    if query.circle is None:
-        if query.limit is not None:
-            page = page.limit(query.limit)
-        if query.offset:
-            page = page.offset(query.offset)
-            if query.limit is None:
-                page = page.limit(2**62)  # SQLite knows no OFFSET without LIMIT
+    if query.limit is not None:
+        page = page.limit(query.limit)
+    if query.offset:
+        page = page.offset(query.offset)
+        if query.limit is None:
+            page = page.limit(2**62)  # SQLite knows no OFFSET without LIMIT
     keys = page.subquery()
     statement = _said().join(keys, keys.c.id == revision.c.id).order_by(*_order(query, None))
-    found = [(row[0], _summary(row)) for row in connection.execute(statement).all()]
-    if query.circle is None:
-        return found
-    circle = query.circle
-    inside = [pair for pair in found if circle.contains(pair[1].latitude, pair[1].longitude)]
-    end = None if query.limit is None else query.offset + query.limit
-    return inside[query.offset : end]
+    return [(row[0], _summary(row)) for row in connection.execute(statement).all()]
 
 
 def summaries(connection: Connection, keys: Sequence[int]) -> dict[int, EventSummary]:
@@ -202,8 +195,6 @@ def contributions(connection: Connection, event_ids: Sequence[str]) -> dict[str,
 
 def count(connection: Connection, query: EventQuery) -> int:
     """Return how many events match, before limit and offset."""
-    if query.circle is not None:
-        return len(find(connection, replace(query, limit=None, offset=0)))
     conditions, _ = _conditions(connection, query)
     statement = select(func.count()).where(*conditions)
     return connection.scalar(statement.select_from(revision)) or 0
@@ -240,6 +231,8 @@ def _conditions(
     boxes = [box for box in (query.bbox, query.circle and query.circle.box()) if box]
     for box in boxes:
         conditions += _in_box(box)
+    if query.circle is not None:
+        conditions += _in_circle(query.circle)
     period = _in_period(revision.c.time_ns, query)
     sizes = [] if query.magnitude_type else _in_sizes(revision.c.magnitude_value, query)
     cells = next((cells for box in boxes if (cells := _cells(box)) is not None), None)
@@ -353,6 +346,23 @@ def _in_box(bbox: tuple[float, float, float, float]) -> list[ColumnElement[bool]
         conditions.append(inside)
     else:
         conditions.append(or_(longitude >= west, longitude <= east))
+    return conditions
+
+
+def _in_circle(circle: Circle) -> list[ColumnElement[bool]]:
+    """Return the conditions as limits of the haversine, which grows with the distance."""
+    half_rad = math.radians(0.5)
+    sin_lat = func.sin((revision.c.latitude - circle.latitude) * half_rad)
+    sin_lon = func.sin((revision.c.longitude - circle.longitude) * half_rad)
+    cosines = func.cos(revision.c.latitude * (2 * half_rad)) * math.cos(
+        math.radians(circle.latitude)
+    )
+    haversine = sin_lat * sin_lat + cosines * sin_lon * sin_lon
+    conditions: list[ColumnElement[bool]] = []
+    if circle.min_radius_deg > 0:
+        conditions.append(haversine >= math.sin(circle.min_radius_deg * half_rad) ** 2)
+    if circle.max_radius_deg < 180:
+        conditions.append(haversine <= math.sin(circle.max_radius_deg * half_rad) ** 2)
     return conditions
 
 

@@ -18,7 +18,7 @@ from geomon.stores import schema
 from geomon.stores.catalog import Catalog
 from geomon.stores.exports import to_csv
 from geomon.stores.quakeml import write_quakeml
-from geomon.stores.queries import EventQuery
+from geomon.stores.queries import Circle, EventQuery
 from geomon.times import NS_PER_S, TimeSpan, parse_time
 from tests.benchmarks import catalog_services, page, wheel
 from tests.benchmarks.catalog_filling import WHOLE, filled, kept
@@ -35,6 +35,9 @@ SHAPES = {
     "small box, all time": EventQuery(bbox=(-117.9, 35.6, -117.6, 35.9), limit=1000),
     "wide box, a month": EventQuery(
         start="2020-06-01", end="2020-07-01", bbox=(-125.0, 30.0, -112.0, 43.0), limit=1000
+    ),
+    "circle, a year": EventQuery(
+        start="2020-01-01", end="2021-01-01", circle=Circle(36.0, -118.0, 1.0), limit=1000
     ),
     "one day": EventQuery(start="2022-03-03", end="2022-03-04", limit=1000),
     "large ones, newest first": EventQuery(min_magnitude=4.5, order_by="-time", limit=1000),
@@ -196,10 +199,11 @@ def _asking(catalog: Catalog, n_events: int) -> Iterator[Figure]:
 
 
 def _flat(query: EventQuery) -> str:
-    """Return the query as plain SQL on the flat table."""
+    """Return the query as plain SQL on the flat table; of a circle, the box around it."""
     where = ["1 = 1"]
-    if query.bbox is not None:
-        west, south, east, north = query.bbox
+    box = query.bbox or (query.circle and query.circle.box())
+    if box:
+        west, south, east, north = box
         where.append(f"lat BETWEEN {south} AND {north} AND lon BETWEEN {west} AND {east}")
     if query.start is not None and query.end is not None:
         where.append(f"t >= {parse_time(str(query.start))} AND t < {parse_time(str(query.end))}")
