@@ -64,7 +64,27 @@ def test_relative_paths_resolve_from_the_config_file(tmp_path: Path) -> None:
             "association.tile_s = 'ten': input should be a valid integer",
         ),
         ("source.kind", "ftp", "'fdsn', 'files', 'opendata', 'seedlink', 'simulated'"),
+        (
+            "association.tile_s",
+            "10min",
+            "unable to parse string as an integer (Length of an association tile, seconds)",
+        ),
         ("schedule.daily_at", "25:00", "schedule.daily_at = '25:00'"),
+        (
+            "schedule.daily_at",
+            750,
+            "put it in quotes (UTC time of the daily run over yesterday, as",
+        ),
+        ("source", {"seed": 1}, "source.kind is missing; give one of fdsn, files, opendata"),
+        ("source", {"kind": "fdsn", "urls": "GFZ"}, "source.urls = 'GFZ': must be a list"),
+        ("network.select", ["XX.A.00.HHZ"], "(Stations to use, as NET.STA with wildcards, for"),
+        ("network.name", "", "network.name = '': must not be empty"),
+        ("alerts", None, "alerts = None: must hold keys; leave the section out for its defaults"),
+        ("alerts.webhook_url", "example.org/hook", "(Address, https://…, where everything told"),
+        ("archive.url", "", "archive.url = '': write the path of a folder, or s3://bucket/prefix"),
+        ("archive.url", "s3:/bucket", "write the path of a folder, or s3://bucket/prefix"),
+        ("catalog.url", "catalog.sqlite", "sqlite:///path/catalog.sqlite or postgresql://"),
+        ("catalog.url", "postgresql://me:secret@db/x", "take it out, and set GEOMON_CATALOG__URL"),
         ("schedule.retrain_every_s", 60, "schedule.retrain_every_s = 60"),
         (
             "velocity.layers",
@@ -125,6 +145,43 @@ def test_a_file_that_is_not_yaml_is_named(tmp_path: Path) -> None:
         load_config(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("network: {name: x}\nsource: {kind: simulated}\nnetwork: {name: y}\n", "line 3, column 1"),
+        (
+            "source: {kind: simulated, seed: 1, seed: 2}\n",
+            "key 'seed' stands there twice; keep one",
+        ),
+        ("network:\n\tname: x\n", "line 2, column 1: .* indent with spaces, not tabs"),
+        ("network: \udcff", "it is not UTF-8 text"),
+    ],
+)
+def test_what_yaml_would_take_or_muddle_is_told_with_its_place(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    path = tmp_path / "network.yaml"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(ConfigError, match=rf"network\.yaml: cannot be read as YAML: .*{expected}"):
+        load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("GEOMON_ARCHIV__URL", "x", "GEOMON_ARCHIV__URL in the environment: .* 'ARCHIVE'"),
+        ("GEOMON_ARCHIVE", "x", "the environment: .* such as GEOMON_ARCHIVE__URL"),
+        ("GEOMON_SOURCE__SEED", "x", "source.seed = 'x', from GEOMON_SOURCE__SEED: "),
+    ],
+)
+def test_a_mistake_in_the_environment_names_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, expected: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match=expected):
+        load_config(write(tmp_path, GOOD))
+
+
 def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GEOMON_SOURCE__SEED", "99")
     monkeypatch.setenv("GEOMON_ARCHIVE__URL", "/elsewhere")
@@ -154,6 +211,9 @@ def test_the_built_in_crust_stands_in_with_a_warning(
 ) -> None:
     assert load_config(write(tmp_path, GOOD)).velocity.model() == IASP91
     assert "no velocity model given: the iasp91 crust stands in" in caplog.text
+    caplog.clear()
+    load_config(write(tmp_path, changed("velocity.layers", [])))
+    assert "no velocity model given" in caplog.text
     caplog.clear()
     assert load_config(write(tmp_path, changed("velocity.name", "ak135"))).velocity.model() == AK135
     assert not caplog.text

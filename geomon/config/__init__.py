@@ -5,17 +5,22 @@ Every key is documented here and in ``geomon config schema``. Environment variab
 Relative paths resolve from the folder of the config file.
 """
 
-import difflib
 import hashlib
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
+from geomon.config.complaints import check_environment, one_line, read_sections, unknown_key
 from geomon.config.magnitude import MagnitudeSettings, StationCorrection
 from geomon.config.section import Section
 from geomon.config.server import Server
@@ -67,9 +72,11 @@ _PACKAGED = Path(__file__).parent.parent / "configs"
 _CHECKOUT = _PACKAGED.parent.parent / "configs"
 
 
+_PLACE = re.compile(r"file://.|s3://[^/]|(?!\w+:/).")
+
+
 def _place(url: str) -> str:
-    kind, is_url, rest = url.partition("://")
-    if is_url and (kind not in {"file", "s3"} or (kind == "s3" and rest[:1] in {"", "/"})):
+    if not _PLACE.match(url):
         msg = "write the path of a folder, or s3://bucket/prefix"
         raise ValueError(msg)
     return url
@@ -106,7 +113,7 @@ class Region(Section):
 class NetworkCredit(Section):
     """Whose data those of one network code are, where its StationXML does not say so."""
 
-    network: Annotated[str, Field(pattern=r"[A-Z0-9]{1,8}")]
+    network: Annotated[str, Field(pattern=r"^[A-Z0-9]{1,8}$")]
     """Network code."""
     name: str = ""
     """What the network calls itself."""
@@ -121,20 +128,20 @@ class NetworkCredit(Section):
 class Network(Section):
     """The stations watched, and the area they watch."""
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     """What the network is called in pages, reports and alerts."""
-    agency: Annotated[str, Field(pattern=r"[A-Za-z0-9_-]{1,32}")] = "geomon"
-    """Agency id written into QuakeML and public ids."""
+    agency: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "geomon"
+    """Agency id written into QuakeML and public ids: letters, digits, - and _, 32 at most."""
     region: Region | None = None
     """Where events are looked for; by default the stations' box grown by half its size."""
     stations: Path | None = None
     """StationXML or CSV file of the stations; by default the source is asked."""
-    select: tuple[Annotated[str, Field(pattern=r"[A-Z0-9*?-]+\.[A-Z0-9*?-]+")], ...] = ()
-    """Stations to use, as NET.STA with wildcards; all by default."""
-    channels: tuple[Annotated[str, Field(pattern=r"[A-Z0-9]{2}")], ...] = (
+    select: tuple[Annotated[str, Field(pattern=r"^[A-Z0-9*?-]+\.[A-Z0-9*?-]+$")], ...] = ()
+    """Stations to use, as NET.STA with wildcards, for example CX.PB*; all by default."""
+    channels: tuple[Annotated[str, Field(pattern=r"^[A-Z0-9]{2}$")], ...] = (
         "HH", "EH", "BH", "DP", "GP", "HN", "EN",
     )  # fmt: skip
-    """Band and instrument codes to use, the first one a sensor site has."""
+    """Band and instrument codes to use, such as HH, the first one a sensor site has."""
     credits: tuple[NetworkCredit, ...] = ()
     """Whose data these are; it travels with everything exported or served."""
 
@@ -150,8 +157,11 @@ class Archive(Section):
 class Catalog(Section):
     """The event catalogue, picks and ledger."""
 
-    url: str = "sqlite:///catalog.sqlite"
-    """SQLAlchemy URL; a relative SQLite path resolves from the config file."""
+    url: Annotated[str, Field(pattern=r"^(sqlite|postgresql)(\+[a-z0-9]+)?://.+")] = (
+        "sqlite:///catalog.sqlite"
+    )
+    """SQLAlchemy URL: sqlite:///path/catalog.sqlite or postgresql://user@host/name; a relative
+    SQLite path resolves from the config file, a password comes from the environment."""
 
 
 class PickerSettings(Section):
@@ -199,8 +209,8 @@ class Schedule(Section):
     """Seconds between near-real-time cycles."""
     lookback_s: Annotated[int, Field(ge=60, le=604_800)] = 1800
     """How far back a first near-real-time cycle reaches, and how much it asks for again."""
-    daily_at: Annotated[str, Field(pattern=r"([01]\d|2[0-3]):[0-5]\d")] = "02:00"
-    """UTC time of the daily run over yesterday."""
+    daily_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "02:00"
+    """UTC time of the daily run over yesterday, as "HH:MM" in quotes."""
     retrain_every_s: Annotated[int, Field(ge=3600, le=31_536_000)] = 604_800
     """Seconds between retrainings of the picker; a week by default."""
 
@@ -229,11 +239,12 @@ class Alerts(Section):
     silent_after_s: Annotated[int, Field(ge=60)] | None = 7200
     """A station whose newest sample is older is told as silent, and told when it is back; null
     tells neither."""
-    webhook_url: str | None = None
-    """Where everything told is sent as JSON by HTTP POST."""
-    email_to: tuple[Annotated[str, Field(pattern=r"[^@\s]+@[^@\s]+")], ...] = ()
-    """Who gets everything told by e-mail; user and password of the mail server come from
-    GEOMON_SMTP_USER and GEOMON_SMTP_PASSWORD, and are sent encrypted."""
+    webhook_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+\S*$")] | None = None
+    """Address, https://…, where everything told is sent as JSON by HTTP POST; one that is secret
+    itself belongs into GEOMON_ALERTS__WEBHOOK_URL."""
+    email_to: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = ()
+    """Addresses, user@host, that get everything told by e-mail; user and password of the mail
+    server come from GEOMON_SMTP_USER and GEOMON_SMTP_PASSWORD, and are sent encrypted."""
     email_from: str = "geomon@localhost"
     """Sender of the e-mails."""
     smtp_host: str = "localhost"
@@ -250,7 +261,7 @@ class Compute(Section):
     dask_scheduler: str | None = None
     """Dask scheduler to use instead of this machine: its address, for example tcp://head:8786, or
     the .json file that ``dask scheduler --scheduler-file`` wrote."""
-    dask_picking: Annotated[str, Field(pattern=r"[A-Za-z]\w*")] | None = None
+    dask_picking: Annotated[str, Field(pattern=r"^[A-Za-z]\w*$")] | None = None
     """What a Dask worker must offer to pick, for example GPU when some were started with
     ``--resources GPU=1``; any worker picks by default."""
     cost_per_hour: Annotated[float, Field(ge=0)] = 0.0
@@ -340,21 +351,27 @@ def load_config(path: Path) -> Config:
         If the file is not YAML, or any key or value is not allowed; the message names the key,
         the value and what is allowed, on one line.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        msg = f"{path}: cannot be read as YAML: {' '.join(str(error).split())}"
-        raise ConfigError(msg) from error
-    if not isinstance(content, dict):
-        msg = f"{path}: must hold sections such as network: and source:"
-        raise ConfigError(msg)
+    content = read_sections(path)
     if unknown := [key for key in content if key not in Config.model_fields]:
-        raise ConfigError(f"{path}: {_unknown_key(unknown[0], Config.model_fields)}")
+        raise ConfigError(f"{path}: {unknown_key(unknown[0], Config.model_fields)}")
+    check_environment(Config.model_fields)
+    if _holds_password(content.get("catalog")):
+        msg = (
+            f"{path}: catalog.url holds a password; take it out, and set GEOMON_CATALOG__URL or "
+            "PGPASSWORD in the environment"
+        )
+        raise ConfigError(msg)
     try:
         config = Config(**content)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_one_line(error)}") from error
-    if "velocity" not in config.model_fields_set:
+        raise ConfigError(f"{path}: {one_line(error, Config)}") from error
+    except SettingsError as error:
+        msg = (
+            f"the environment: {error}; set single keys, such as GEOMON_ARCHIVE__URL, lists as JSON"
+        )
+        raise ConfigError(msg) from error
+    given = config.velocity
+    if not (given.name or given.file or given.layers or given.grid):
         logger.warning(
             "%s: no velocity model given: the %s crust stands in, and depths may be off by "
             "kilometres; set velocity.file or velocity.layers", path, IASP91.name,
@@ -365,48 +382,14 @@ def load_config(path: Path) -> Config:
         raise ConfigError(f"{path}: velocity: {error}") from error
 
 
+def _holds_password(section: object) -> bool:
+    url = section.get("url") if isinstance(section, dict) else None
+    return isinstance(url, str) and bool(re.match(r"[^/]*://[^/@]*:[^/@]+@", url))
+
+
 def config_schema() -> dict[str, Any]:
     """Return the JSON Schema of a config file."""
     return Config.model_json_schema()
-
-
-def _unknown_key(key: str, allowed: Any) -> str:  # noqa: ANN401 - any container of names
-    close = difflib.get_close_matches(str(key), list(allowed), n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"allowed are {', '.join(allowed)}"
-    return f"{key!r} is not a key; {hint}"
-
-
-def _one_line(error: ValidationError) -> str:
-    # A key that is not known explains one that is missing, and not the other way round.
-    first = min(error.errors(), key=lambda one: one["type"] == "missing")
-    kinds = {"fdsn", "files", "opendata", "seedlink", "simulated"}
-    where = ".".join(str(part) for part in first["loc"] if part not in kinds)
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if first["type"] == "extra_forbidden":
-        section, _, key = where.rpartition(".")
-        return f"in {section}, {_unknown_key(key, _fields_at(first['loc'][:-1]))}{more}"
-    if first["type"] == "missing":
-        return f"{where} is missing{more}"
-    message = first["msg"].removeprefix("Value error, ")
-    return f"{where} = {first['input']!r}: {message[:1].lower()}{message[1:]}{more}"
-
-
-def _fields_at(loc: tuple[int | str, ...]) -> list[str]:
-    kinds: dict[str, type[BaseModel]] = {
-        "fdsn": FdsnSource, "files": FilesSource, "opendata": OpenDataSource,
-        "seedlink": SeedLinkSource,
-        "simulated": SimulatedSource,
-    }  # fmt: skip
-    model: type[BaseModel] = Config
-    for part in loc:
-        if part in kinds:
-            model = kinds[str(part)]
-        elif isinstance(part, str) and part in model.model_fields:
-            annotation = model.model_fields[part].annotation
-            options = [annotation, *getattr(annotation, "__args__", ())]
-            found = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
-            model = found[0] if found else model
-    return list(model.model_fields)
 
 
 def _resolved(config: Config, folder: Path) -> Config:

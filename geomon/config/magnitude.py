@@ -11,7 +11,7 @@ from geomon.ids import StationId
 class StationCorrection(Section):
     """What is added to the magnitudes of one station."""
 
-    station: Annotated[str, Field(pattern=r"[A-Z0-9-]+\.[A-Z0-9-]+")]
+    station: Annotated[str, Field(pattern=r"^[A-Z0-9-]+\.[A-Z0-9-]+$")]
     """NET.STA."""
     value: Annotated[float, Field(ge=-3, le=3)]
     """Magnitude units."""

@@ -76,9 +76,9 @@ class OpenDataSource(Section):
     kind: Literal["opendata"] = "opendata"
     centre: Literal["SCEDC", "NCEDC", "EARTHSCOPE", "GEONET"]
     """Whose bucket."""
-    endpoint: Annotated[str, Field(pattern=r"https?://[^/@\s]+/?")] | None = None
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^/@\s]+/?$")] | None = None
     """Address of another S3 server that holds a copy of the bucket; by default Amazon's."""
-    region: Annotated[str, Field(pattern=r"[a-z0-9-]{1,32}")] | None = None
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")] | None = None
     """Amazon region, should the bucket have moved."""
     station_service: str | None = None
     """Base URL of the FDSN station service; by default the centre's own."""

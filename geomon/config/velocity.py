@@ -19,9 +19,9 @@ class Layer(Section):
     top_km: float
     """Depth of its top below sea level, kilometres; negative above sea level."""
     vp_km_s: Annotated[float, Field(gt=0, lt=15)]
-    """P speed at its top."""
+    """P speed at its top, kilometres a second."""
     vs_km_s: Annotated[float, Field(gt=0, lt=15)] | None = None
-    """S speed at its top; by default the P speed divided by the model's `vp_vs`."""
+    """S speed at its top, kilometres a second; by default the P speed divided by `vp_vs`."""
     vp_gradient: Annotated[float, Field(gt=-5, lt=5)] = 0.0
     """Increase of P speed with depth within the layer, km/s per km; 0 in the last layer."""
     vs_gradient: Annotated[float, Field(gt=-5, lt=5)] | None = None
