@@ -20,7 +20,7 @@ import { baseMagnitude, colouring, deepest, whenThemeChanges } from "./theme.js"
 const $ = (id) => document.getElementById(id);
 const REFRESH_MS = 30_000;
 const MIN_SPAN_MS = 600_000;
-const data = { status: null, limits: null, events: [], stations: [], coverage: null, scale: null, deepest: 20, inView: [], byId: new Map() };
+const data = { status: null, limits: null, events: [], shown: null, stations: [], coverage: null, scale: null, deepest: 20, inView: [], byId: new Map() };
 let map;
 let list;
 let timePlot;
@@ -95,7 +95,7 @@ function showLegend() {
 
 // Everything that follows the map's view.
 function showView() {
-  if (!data.limits) return;
+  if (!data.shown) return;
   data.inView = map.inView(data.shown);
   showList();
   $("summary").replaceChildren(overview(data, { onEvent: selectEvent, onStation: selectStation }));
@@ -336,11 +336,7 @@ async function refresh() {
   if (await load()) show();
 }
 
-async function start() {
-  if (!(await load())) {
-    setTimeout(() => location.reload(), REFRESH_MS);
-    return;
-  }
+function makeParts() {
   list = new EventList($("list"), $("list-inner"), { onSelect: selectEvent, onHover: light });
   timePlot = new TimePlot($("time-plot"), { onSelect: selectEvent, onHover: light, onZoom: (limits) => update({ span: limits }) });
   depthPlot = new DepthPlot($("depth-plot"), { onSelect: selectEvent, onHover: light });
@@ -350,7 +346,6 @@ async function start() {
   views.review = new QueueView($("sheet"), { onOpen: (id) => update({ view: "map", event: id, station: null }), onChanged: reload });
   map = new EventMap("map", {
     view: state.map,
-    bounds: home(),
     onMove: (self) => {
       if (self.moved) update({ map: self.view() });
       showView();
@@ -363,6 +358,16 @@ async function start() {
   map.map.on("movestart", (e) => {
     if (e.originalEvent) map.moved = true;
   });
+}
+
+async function start() {
+  const loaded = load(); // while the map gets ready
+  makeParts();
+  if (!(await loaded)) {
+    setTimeout(() => location.reload(), REFRESH_MS);
+    return;
+  }
+  if (!state.map) map.fit(home());
   map.setRegion(data.status.region);
   connect();
   findAnalyst();
@@ -383,7 +388,7 @@ async function start() {
   listen(data.status.catalog_version, refresh);
   setInterval(refresh, REFRESH_MS);
   document.addEventListener("visibilitychange", refresh);
-  await map.ready;
+  await map.drawn();
   document.documentElement.dataset.ready = "true";
 }
 

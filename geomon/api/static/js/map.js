@@ -1,51 +1,14 @@
 // The map: land, events, stations. Everything is drawn from the server's own files.
 
 import * as maplibregl from "../vendor/maplibre-gl/maplibre-gl.mjs";
+import { Land } from "./land.js";
 import { css, radiusExpression } from "./theme.js";
 
-const VENDOR = new URL("../vendor/", import.meta.url).href;
 const FONT = ["sans-serif"]; // without a glyph server MapLibre draws text with local fonts
 const EMPTY = { type: "FeatureCollection", features: [] };
-const FINE_ZOOM = 4.5; // from here on the 1:10 million coastline is worth its size
+const WORLD = [[-170, -60], [170, 75]];
 
 const collection = (features) => ({ type: "FeatureCollection", features });
-
-async function world(scale) {
-  const response = await fetch(`${VENDOR}world-atlas/countries-${scale}.json`);
-  const topology = await response.json();
-  const { countries, land } = topology.objects;
-  const polygons = topojson.feature(topology, land).features.flatMap(({ geometry }) => (geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates));
-  const lines = (object, filter) => topojson.mesh(topology, object, filter).coordinates.flatMap(cutLine);
-  return {
-    land: { type: "MultiPolygon", coordinates: polygons.map((rings) => rings.map(unwrapRing)) },
-    coast: { type: "MultiLineString", coordinates: lines(land) },
-    borders: { type: "MultiLineString", coordinates: lines(countries, (a, b) => a !== b) },
-  };
-}
-
-// Rings in the files jump from 180° to −180°. Here they run on past 180°; one that goes around a
-// pole is closed over it.
-function unwrapRing(ring) {
-  let turn = 0;
-  const unwrapped = ring.map(([x, y], i) => {
-    const jump = i ? x - ring[i - 1][0] : 0;
-    if (Math.abs(jump) > 180) turn -= Math.sign(jump) * 360;
-    return [x + turn, y];
-  });
-  const [first, last] = [unwrapped[0], unwrapped[unwrapped.length - 1]];
-  if (Math.abs(last[0] - first[0]) < 180) return unwrapped;
-  const pole = Math.sign(first[1]) * 90;
-  return [...unwrapped, [last[0], pole], [first[0], pole], first];
-}
-
-function cutLine(line) {
-  const parts = [[line[0]]];
-  for (let i = 1; i < line.length; i += 1) {
-    if (Math.abs(line[i][0] - line[i - 1][0]) > 180) parts.push([]);
-    parts[parts.length - 1].push(line[i]);
-  }
-  return parts.filter((part) => part.length > 1);
-}
 
 // A station is a triangle; one picture, coloured by its health through a distance field.
 function triangle() {
@@ -80,12 +43,14 @@ export function ellipseRing(event) {
 }
 
 export class EventMap {
-  constructor(container, { view, bounds, onMove, onSelect, onHover, onStation, onStationSelect }) {
+  constructor(container, { view, onMove, onSelect, onHover, onStation, onStationSelect }) {
     Object.assign(this, { onMove, onSelect, onHover, onStation, onStationSelect });
     this.map = new maplibregl.Map({
       container,
-      style: { version: 8, sources: {}, layers: [{ id: "water", type: "background", paint: { "background-color": css("water") } }] },
-      ...(view ? { zoom: view[0], center: [view[2], view[1]] } : { bounds: bounds ?? [-170, -60, 170, 75], fitBoundsOptions: { padding: 40, maxZoom: 12 } }),
+      style: { version: 8, transition: { duration: 0, delay: 0 }, sources: {}, layers: [{ id: "water", type: "background", paint: { "background-color": css("water") } }] },
+      ...(view ? { zoom: view[0], center: [view[2], view[1]] } : { bounds: WORLD }),
+      fadeDuration: 0,
+      validateStyle: false,
       attributionControl: false,
       dragRotate: false,
       pitchWithRotate: false,
@@ -99,7 +64,8 @@ export class EventMap {
     this.map.addControl(new maplibregl.AttributionControl({ compact: false, customAttribution: "Natural Earth" }), "bottom-right");
     this.shown = { events: [], scale: null, smallest: 0, stations: [], region: null, selected: null };
     this.hovered = null;
-    this.ready = new Promise((resolve) => this.map.once("load", resolve)).then(() => this.dress());
+    this.land = new Land();
+    this.ready = new Promise((resolve) => this.map.once("style.load", resolve)).then(() => this.dress());
   }
 
   dress() {
@@ -142,8 +108,14 @@ export class EventMap {
     this.setRegion(this.shown.region);
     this.select(this.shown.selected);
     this.graticule();
-    this.onMove(this);
-    return this.loadLand().then(() => map.once("idle"));
+  }
+
+  // Resolves when all there is to see here is drawn.
+  async drawn() {
+    await this.ready;
+    await this.loadLand();
+    this.map.triggerRepaint();
+    await this.map.once("idle");
   }
 
   // Colours again, for instance after the system went dark.
@@ -212,13 +184,15 @@ export class EventMap {
     });
   }
 
-  async loadLand() {
-    const scale = this.map.getZoom() >= FINE_ZOOM ? "10m" : "50m";
-    if (this.scale === scale || this.scale === "10m") return;
-    this.scale = scale;
-    const shapes = await world(scale);
-    if (this.scale !== scale) return;
-    for (const [id, geometry] of Object.entries(shapes)) this.map.getSource(id).setData({ type: "Feature", geometry, properties: {} });
+  // One after the other, so that what is drawn belongs to the latest view.
+  loadLand() {
+    this.landed = (this.landed ?? Promise.resolve()).then(() => this.drawLand());
+    return this.landed;
+  }
+
+  async drawLand() {
+    const shapes = await this.land.shapes(this.bounds(), this.map.getZoom());
+    for (const [id, geometry] of Object.entries(shapes ?? {})) this.map.getSource(id).setData({ type: "Feature", geometry, properties: {} });
   }
 
   graticule() {

@@ -44,6 +44,8 @@ class EventPlot {
     this.events = [];
     this.points = [];
     this.byId = new Map();
+    this.scale = null;
+    this.due = null;
     this.lit = null;
     this.selected = null;
     this.base = document.createElement("canvas");
@@ -95,8 +97,13 @@ class EventPlot {
     this.byId = new Map(points.map((point) => [point.event.id, point]));
   }
 
-  // Draws everything again: after new events, a new size or new colours.
+  // Draws everything again in the next frame: after new events, a new size or new colours.
   draw() {
+    if (this.scale) this.due ??= requestAnimationFrame(() => this.drawNow());
+  }
+
+  drawNow() {
+    this.due = null;
     const { pen, width, height } = prepare(this.canvas);
     this.static(pen, width, height);
     this.base.width = this.canvas.width;
