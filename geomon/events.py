@@ -41,6 +41,9 @@ class Pick:
         Largest absolute deviation from the local mean within 2 s after the pick, in counts.
     polarity : {"positive", "negative", "undecidable"}
         Direction of the first motion, in counts; undecidable unless it is clear.
+    polarity_probability : float or None
+        That the direction is right; None where it is undecidable or nobody said. Picks that
+        differ in nothing else are the same pick.
     picker : str
         Name and hash of the picker, or the analyst's name for a manual pick.
     evaluation_mode : {"automatic", "manual"}
@@ -55,6 +58,7 @@ class Pick:
     snr: float | None = None
     amplitude: float | None = None
     polarity: Polarity = "undecidable"
+    polarity_probability: float | None = field(default=None, compare=False)
     picker: str = ""
     evaluation_mode: EvaluationMode = "automatic"
 

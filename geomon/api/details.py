@@ -109,6 +109,7 @@ def _arrival(arrival: Arrival) -> schemas.ArrivalRow:
         probability=known(pick.probability),
         snr=known(pick.snr),
         polarity=pick.polarity,
+        polarity_probability=pick.polarity_probability,
         picker=pick.picker,
         evaluation_mode=pick.evaluation_mode,
         distance_km=known(arrival.distance_km),

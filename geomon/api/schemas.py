@@ -207,6 +207,7 @@ class ArrivalRow(_Answer):
     probability: float | None
     snr: float | None
     polarity: str
+    polarity_probability: float | None
     picker: str
     evaluation_mode: EvaluationMode
     distance_km: float | None
@@ -273,6 +274,7 @@ class TracePick(_Answer):
     probability: float | None
     uncertainty_s: float | None
     polarity: str
+    polarity_probability: float | None
     evaluation_mode: EvaluationMode
     picker: str
     event_id: str

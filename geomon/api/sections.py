@@ -138,6 +138,7 @@ def _trace_pick(pick: Pick, event_id: str, residual_s: float | None) -> schemas.
         probability=known(pick.probability),
         uncertainty_s=known(pick.uncertainty_s),
         polarity=pick.polarity,
+        polarity_probability=pick.polarity_probability,
         evaluation_mode=pick.evaluation_mode,
         picker=pick.picker,
         event_id=event_id,

@@ -28,6 +28,7 @@ from geomon.events import Event
 from geomon.times import format_ns, to_ns
 
 if TYPE_CHECKING:
+    from geomon.events import Pick
     from geomon.stores.relocating import HeldOrigin
 
 catalog_app = typer.Typer(no_args_is_help=True, help="The event catalogue.")
@@ -363,6 +364,15 @@ def _other(held: "HeldOrigin") -> str:
     )
 
 
+def _first_motion(pick: "Pick") -> str:
+    """Return the direction of a first motion and how likely it is right; empty for none."""
+    if pick.polarity == "undecidable":
+        return ""
+    chance = pick.polarity_probability
+    direction = "up" if pick.polarity == "positive" else "down"
+    return f"  {direction}" if chance is None else f"  {direction}, {100 * chance:.0f} %"
+
+
 def _text(event: Event, n_revisions: int, others: "Sequence[HeldOrigin]") -> str:
     origin, magnitude = event.preferred_origin, event.preferred_magnitude
     low, high = origin.depth_interval_km
@@ -385,13 +395,15 @@ def _text(event: Event, n_revisions: int, others: "Sequence[HeldOrigin]") -> str
         f"{origin.n_phases} phases at {origin.n_stations} stations",
         *_mechanism(event),
         f"method     {origin.method}, model {origin.velocity_model}",
-        "  channel           phase  time                        residual  distance  weight",
+        "  channel           phase  time                        residual  distance  weight  "
+        "first motion",
     ]
     for arrival in sorted(event.arrivals, key=lambda one: one.pick.time):
         pick = arrival.pick
         lines.append(
             f"  {pick.seed_id!s:<17} {pick.phase:<6} {format_ns(to_ns(pick.time)):<27} "
             f"{arrival.residual_s:+7.3f} s {arrival.distance_km:6.1f} km {arrival.weight:7.2f}"
+            f"{_first_motion(pick)}"
         )
     if others:
         lines += ["other origins", *map(_other, others)]

@@ -2,10 +2,10 @@
 
 After Hardebeck and Shearer (2002, https://doi.org/10.1785/0120010200): many trials with slightly
 different rays, since takeoff angles depend on depth and velocity. Where they count all mechanisms
-that contradict hardly more polarities than the best one does, here each counts as is likely when
-one polarity in ten is wrong. Their mean is preferred, how their planes scatter around its planes is
-its uncertainty, and both decide the quality class. Radiation and axes are
-those of Aki and Richards (2002, chapter 4): x north, y east, z down.
+that contradict hardly more polarities than the best one does, here each counts as is likely given
+how probable each polarity is. Their mean is preferred, how their planes scatter around its planes
+is its uncertainty, and both decide the quality class. Radiation and
+axes are those of Aki and Richards (2002, chapter 4): x north, y east, z down.
 """
 
 import math
@@ -25,7 +25,8 @@ MIN_POLARITIES = 8
 MAX_GAP_DEG = 120.0
 _TRIALS = 16
 _SEED = 4711
-_WRONG = 0.1  # share of polarities expected to be wrong
+_WRONG = 0.1  # chance that a polarity is wrong whose probability nobody said
+_ELSE_WRONG = 0.05  # chance that a sensor is reversed, or its ray on the nodal plane's other side
 _RAY_ERROR_DEG = 5.0  # of a takeoff angle, from the velocity model
 _NEAR_DEG = 45.0  # mechanisms so close to each other count as the same
 _STEP_DEG = 6.0
@@ -75,7 +76,10 @@ def takeoff_deg(
 
 
 def focal_mechanism(
-    polarity: ArrayLike, azimuth_deg: ArrayLike, takeoff_deg_by_trial: ArrayLike
+    polarity: ArrayLike,
+    azimuth_deg: ArrayLike,
+    takeoff_deg_by_trial: ArrayLike,
+    probability: ArrayLike | None = None,
 ) -> FocalMechanism | NoMechanism:
     """Find the double couple that explains first motions.
 
@@ -87,6 +91,8 @@ def focal_mechanism(
         From the epicentre to each station.
     takeoff_deg_by_trial : array_like, shape (n,) or (m, n)
         Angles from straight down; rows are equally likely, as for m depths the source may have.
+    probability : array_like, shape (n,), optional
+        That each polarity was read right, from 0.5 up; NaN where nobody said.
 
     Returns
     -------
@@ -106,6 +112,7 @@ def focal_mechanism(
     good = (sign != 0) & np.isfinite(takeoffs).all(axis=0)
     sign, takeoffs = sign[good], takeoffs[:, good]
     azimuth = np.asarray(azimuth_deg, np.float64)[good]
+    wrong = _chance_wrong(probability, good)
     if sign.size < MIN_POLARITIES:
         return NoMechanism(f"{sign.size} polarities; needs {MIN_POLARITIES}")
     ordered = np.sort(azimuth % 360)
@@ -115,18 +122,29 @@ def focal_mechanism(
     tension, pressure = (axes.astype(np.float32) for axes in _all_axes())
     rng = np.random.default_rng(_SEED)
     accepted = np.zeros(len(tension))
+    log_odds = np.log(wrong / (1 - wrong)).astype(np.float32)
     for trial in range(_TRIALS):
         rays = takeoffs[trial % len(takeoffs)]
         ray = _rays(azimuth, rays + _RAY_ERROR_DEG * rng.standard_normal(sign.size))
         ray = ray.astype(np.float32)
         upward = np.abs(tension @ ray) > np.abs(pressure @ ray)
-        n_wrong = np.count_nonzero(upward != (sign > 0), axis=1)
-        accepted += (_WRONG / (1 - _WRONG)) ** n_wrong.astype(np.float64)
-    return _summed_up(*_all_axes(), accepted, sign, _rays(azimuth, np.median(takeoffs, axis=0)))
+        accepted += np.exp(((upward != (sign > 0)) @ log_odds).astype(np.float64))
+    ray = _rays(azimuth, np.median(takeoffs, axis=0))
+    return _summed_up(*_all_axes(), accepted, sign * (1 - 2 * wrong), ray)
+
+
+def _chance_wrong(probability: ArrayLike | None, good: NDArray[np.bool_]) -> Floats:
+    """Return the chance that each usable polarity is wrong: misread, or right but of elsewhere."""
+    if probability is None:
+        return np.full(np.count_nonzero(good), _WRONG)
+    misread = np.clip(1 - np.asarray(probability, np.float64)[good], 0.0, 0.5)
+    wrong = misread * (1 - _ELSE_WRONG) + (1 - misread) * _ELSE_WRONG
+    # At one half a polarity would have no weight, and a misfit of such ones no meaning.
+    return np.where(np.isnan(wrong), _WRONG, np.minimum(wrong, 0.49))
 
 
 def _summed_up(
-    tension: Floats, pressure: Floats, accepted: Floats, sign: Floats, ray: Floats
+    tension: Floats, pressure: Floats, accepted: Floats, weighed_sign: Floats, ray: Floats
 ) -> FocalMechanism:
     """Return the mean of acceptable mechanisms, those far from it left out of the mean."""
     weight = accepted
@@ -143,9 +161,10 @@ def _summed_up(
     probability = float(accepted[angle <= _NEAR_DEG].sum() / accepted.sum())
     uncertainty = _plane_deviation_deg(mean, (tension, pressure), accepted)
     strength = (mean[0] @ ray) ** 2 - (mean[1] @ ray) ** 2
-    share = np.sqrt(np.abs(strength))
-    misfit = float(share[strength * sign < 0].sum() / share.sum())
-    ratio = float(share.mean())
+    distance = np.sqrt(np.abs(strength))
+    share = distance * np.abs(weighed_sign)
+    misfit = float(share[strength * weighed_sign < 0].sum() / share.sum())
+    ratio = float(distance.mean())
     quality: Literal["A", "B", "C", "D"] = next(
         (
             name
@@ -156,7 +175,7 @@ def _summed_up(
     )
     one, other = _planes(*mean)
     return FocalMechanism(
-        *one, other, uncertainty, probability, misfit, ratio, int(sign.size), quality
+        *one, other, uncertainty, probability, misfit, ratio, weighed_sign.size, quality
     )
 
 

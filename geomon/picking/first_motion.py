@@ -1,4 +1,14 @@
-"""Direction of the first motion of P: up, down, or not to be told."""
+"""Direction of the first motion of P: up, down, or not to be told, and how likely that is right.
+
+The onset may be anywhere the pick's uncertainty allows and the samples do: noise before it, signal
+from it on (both taken as Gaussian, of the deviations seen before and after the pick, as in pickers
+after Akaike: Maeda 1985, https://doi.org/10.4294/zisin1948.38.3_365). Every such onset votes with
+its first swing, as surely as that stands out of the noise. The share of votes is spread as in
+Platt's scaling, so that 90 of 100 first motions said to be right with 90 % are: fitted to simulated
+earthquakes, measured on others (``python -m tests.benchmarks.events``).
+"""
+
+import math
 
 import numpy as np
 from numba import njit
@@ -8,75 +18,107 @@ from geomon.events import Polarity
 
 BEFORE, AFTER = 200, 40  # samples around the pick that are looked at
 
-_NOISE_BEGIN, _NOISE_END = 30, 180  # noise is taken from here
-# The first motion begins here: within 0.15 s before the pick, 0.2 after.
-_SEARCH_BEGIN, _SEARCH_END = 185, 220
-_LEAVES = 5.0  # deviations of the noise that count as motion
-_STANDS_OUT = 2.0  # first swing over the largest excursion of the noise
-_QUIET = 0.25  # share of the first swing that the 0.1 s before it may reach
-_LEAD = 10  # samples of that
+_RATE_HZ = 100.0
+_NOISE_BEGIN, _NOISE_END = 30, 170  # noise is taken from here
+_ONSET_BEGIN, _ONSET_END = 170, 230  # the onset is within 0.3 s of the pick
+_SIGNAL_END = 230  # signal is taken from the pick to here
+_LEAST_RATIO = 1.5  # of the deviations of signal and noise
+_LEAST_UNCERTAINTY_S = 0.02
+_DOF = 4  # of the distribution of pick errors, Student's t
+_STANDS_OUT = 3.0  # deviations of the noise that make a swing one deviation of a vote
+_SPREAD = 1.25  # of the votes' log odds
+_SUREST = 0.99
+_LEAST = 0.8  # less likely ones are not told
 _PLATEAU = 3  # equal samples at its top that make a swing clipped
 
 
-def first_motion(filtered: NDArray[np.float64], counts: NDArray[np.float64]) -> Polarity:
-    """Tell the direction of the first swing after a pick.
-
-    The first swing is the run of samples of one sign around the first one that leaves the noise.
-    It counts where it stands out of the noise, comes out of quiet and is not clipped. On
-    synthetic earthquakes from the noise level to 150 times above it, picked to within 0.03 s, it
-    is told for two out of three, and right for 99 of 100 of these.
+def first_motion(
+    filtered: NDArray[np.float64], counts: NDArray[np.float64], uncertainty_s: float
+) -> tuple[Polarity, float | None]:
+    """Tell the direction of the first swing after a pick, and how likely it is right.
 
     Parameters
     ----------
     filtered : array of float64, shape (BEFORE + AFTER,)
-        Vertical component after a causal filter; the pick is at sample `BEFORE`.
+        Vertical component after a causal filter, at 100 Hz; the pick is at sample `BEFORE`.
     counts : array of float64, same shape
         The same before any filter.
+    uncertainty_s : float
+        One standard deviation of the pick's time.
 
     Returns
     -------
-    {'positive', 'negative', 'undecidable'}
-        Sign of the counts, which is up where the channel's dip is -90 degrees.
+    polarity : {'positive', 'negative', 'undecidable'}
+        Sign of the counts, which is up where the channel's dip is -90 degrees. Undecidable where
+        the swing is clipped or too little is known.
+    probability : float or None
+        That the sign is right, from 0.8 to 0.99; None where it cannot be told.
 
     Examples
     --------
     >>> trace = np.random.default_rng(0).normal(size=BEFORE + AFTER)
     >>> trace[BEFORE:] += 50 * np.sin(np.arange(AFTER) / 3)
-    >>> first_motion(trace, trace), first_motion(-trace, -trace)
-    ('positive', 'negative')
+    >>> first_motion(trace, trace, 0.05), first_motion(-trace, -trace, 0.05)
+    (('positive', 0.99), ('negative', 0.99))
     """
-    sign = _sign(np.ascontiguousarray(filtered), np.ascontiguousarray(counts))
-    return ("negative", "undecidable", "positive")[sign + 1]
+    up = _chance_up(
+        np.ascontiguousarray(filtered), np.ascontiguousarray(counts),
+        max(uncertainty_s, _LEAST_UNCERTAINTY_S),
+    )  # fmt: skip
+    probability = round(min(max(up, 1 - up), _SUREST), 3)
+    if not probability >= _LEAST:
+        return "undecidable", None
+    return "positive" if up > 0.5 else "negative", probability
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _sign(filtered: NDArray[np.float64], counts: NDArray[np.float64]) -> int:
-    """Return the sign of the first swing, 0 where it cannot be told."""
-    noise = filtered[_NOISE_BEGIN:_NOISE_END]
-    level = noise.mean()
-    motion = filtered - level
-    limit = _LEAVES * noise.std()
-    first = _SEARCH_BEGIN
-    while first < _SEARCH_END and abs(motion[first]) <= limit:
-        first += 1
-    if limit == 0 or first == _SEARCH_END:
-        return 0
-    is_up = motion[first] > 0
-    start, end = first, first + 1
-    while start > 0 and (motion[start - 1] > 0) == is_up:
-        start -= 1
-    while end < motion.size and (motion[end] > 0) == is_up:
-        end += 1
-    if start < _LEAD or end == motion.size:
-        return 0
-    top = np.abs(motion[start:end]).max()
-    quiet = np.abs(motion[start - _LEAD : start]).max()
-    swing = counts[start:end]
-    extreme = swing.max() if is_up else swing.min()
-    if (
-        top < _STANDS_OUT * np.abs(noise - level).max()
-        or quiet > _QUIET * top
-        or (swing == extreme).sum() >= _PLATEAU
-    ):
-        return 0
-    return 1 if is_up else -1
+def _chance_up(
+    filtered: NDArray[np.float64], counts: NDArray[np.float64], uncertainty_s: float
+) -> float:
+    """Return the probability that the first swing goes up, 0.5 where it cannot be told."""
+    before = filtered[_NOISE_BEGIN:_NOISE_END]
+    motion = filtered - before.mean()
+    noise = before.std()
+    if noise == 0:
+        return 0.5
+    signal = math.sqrt((motion[BEFORE:_SIGNAL_END] ** 2).mean())
+    signal = max(signal, _LEAST_RATIO * noise)
+    begin, end, top = _swings(motion)
+    # Log of how likely an onset is: its place, and noise up to it but not beyond.
+    likely = np.empty(_ONSET_END - _ONSET_BEGIN)
+    quiet = 0.0
+    for k in range(_ONSET_BEGIN, _ONSET_END):
+        off = (k - BEFORE) / _RATE_HZ / uncertainty_s
+        likely[k - _ONSET_BEGIN] = quiet - (_DOF + 1) / 2 * math.log1p(off**2 / _DOF)
+        as_noise = -0.5 * (motion[k] / noise) ** 2 - math.log(noise)
+        as_signal = -0.5 * (motion[k] / signal) ** 2 - math.log(signal)
+        quiet += as_noise - as_signal
+    likely = np.exp(likely - likely.max())
+    up = 0.0
+    for k in range(_ONSET_BEGIN, _ONSET_END):
+        vote = 0.5 * (1 + math.erf(top[k] / (_STANDS_OUT * noise) / math.sqrt(2)))
+        up += likely[k - _ONSET_BEGIN] * vote
+    up = min(max(up / likely.sum(), 1e-6), 1 - 1e-6)
+    best = _ONSET_BEGIN + int(np.argmax(likely))
+    swing = counts[begin[best] : end[best]]
+    extreme = swing.max() if top[best] > 0 else swing.min()
+    if end[best] == motion.size or (swing == extreme).sum() >= _PLATEAU:
+        return 0.5
+    return float(1 / (1 + ((1 - up) / up) ** _SPREAD))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _swings(
+    motion: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return, for each sample, where its run of one sign begins, ends, and the run's extreme."""
+    size = motion.size
+    begin, end, top = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size)
+    start = 0
+    for t in range(1, size + 1):
+        if t == size or (motion[t] > 0) != (motion[start] > 0):
+            run = motion[start:t]
+            begin[start:t], end[start:t] = start, t
+            top[start:t] = run.max() if motion[start] > 0 else run.min()
+            start = t
+    return begin, end, top

@@ -105,15 +105,18 @@ def _onsets(
 
 def _pick(card: PickerCard, prepared: Prepared, onset: _Onset) -> Pick:
     snr, amplitude = _strength(prepared, onset.channel, onset.slot, onset.index)
+    uncertainty_s = _uncertainty(card, onset.phase, onset.peak)
+    polarity, polarity_probability = _polarity(card, prepared, onset, uncertainty_s)
     return Pick(
         time=from_ns(onset.time_ns),
         seed_id=onset.channel.seed_id,
         phase=onset.phase,
         probability=round(onset.peak.probability, 4),
-        uncertainty_s=_uncertainty(card, onset.phase, onset.peak),
+        uncertainty_s=uncertainty_s,
         snr=snr,
         amplitude=amplitude,
-        polarity=_polarity(card, prepared, onset),
+        polarity=polarity,
+        polarity_probability=polarity_probability,
         picker=card.label,
     )
 
@@ -192,10 +195,14 @@ def _signal_and_noise(
     return np.sqrt(signal / n_signal) / np.sqrt(noise / n_noise), amplitude
 
 
-def _polarity(card: PickerCard, prepared: Prepared, onset: _Onset) -> Polarity:
-    """Direction of the first motion of P on the vertical component, where it can be told."""
+def _polarity(
+    card: PickerCard, prepared: Prepared, onset: _Onset, uncertainty_s: float
+) -> tuple[Polarity, float | None]:
+    """First motion of P on the vertical component, and how likely it is right."""
     vertical = card.components.index("Z")
     around = slice(onset.index - BEFORE, onset.index + AFTER)
     if onset.phase != "P" or onset.slot != vertical or not prepared.valid[around, vertical].all():
-        return "undecidable"
-    return first_motion(prepared.filtered[around, vertical], onset.channel.samples[around])
+        return "undecidable", None
+    return first_motion(
+        prepared.filtered[around, vertical], onset.channel.samples[around], uncertainty_s
+    )

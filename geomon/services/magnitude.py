@@ -144,7 +144,11 @@ def mechanism_of(solver: Solver, origin: Origin) -> FocalMechanism | None:
         azimuths, takeoffs = solver.locator.rays(points, places)
         azimuth_deg = azimuths[len(depths) // 2]
     polarities = [1 if pick.polarity == "positive" else -1 for pick, _, _ in used]
-    found = focal_mechanism(polarities, azimuth_deg, takeoffs)
+    probabilities = [
+        math.nan if pick.polarity_probability is None else pick.polarity_probability
+        for pick, _, _ in used
+    ]
+    found = focal_mechanism(polarities, azimuth_deg, takeoffs, probabilities)
     return found if isinstance(found, FocalMechanism) else None
 
 

@@ -29,6 +29,7 @@ from geomon.stores.pick_rows import (
     PICK_COLUMNS,
     PickReader,
     find_or_add,
+    hashed_values,
     null,
     pick_values,
 )
@@ -86,7 +87,7 @@ def content_of(event: Event) -> str:
     said = (
         _origin_values(origin),
         [
-            (str(a.pick.seed_id), pick_values(a.pick), a.pick.picker,
+            (str(a.pick.seed_id), hashed_values(pick_values(a.pick)), a.pick.picker,
              a.pick.evaluation_mode, *_arrival_values(a))
             for a in origin.arrivals
         ],
@@ -421,13 +422,6 @@ def load_arrivals(
             query.where(table.c.origin.in_(batch)).order_by(table.c.origin, table.c.position)
         )
         for row in rows:
-            found[row[12]].append(
-                Arrival(
-                    reader.pick(row),
-                    _number(row[13]),
-                    _number(row[14]),
-                    _number(row[15]),
-                    _number(row[16]),
-                )
-            )
+            origin, *numbers = row[len(PICK_COLUMNS) :]
+            found[origin].append(Arrival(reader.pick(row), *map(_number, numbers)))
     return found

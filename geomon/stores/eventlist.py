@@ -63,7 +63,7 @@ EVENT_COLUMNS = EventSummary._fields
 
 PICK_COLUMNS = (
     "network", "station", "location", "channel", "phase", "time", "probability", "uncertainty_s",
-    "snr", "amplitude", "polarity", "picker", "event_id",
+    "snr", "amplitude", "polarity", "polarity_probability", "picker", "event_id",
 )  # fmt: skip
 
 
@@ -201,6 +201,7 @@ class PickList(list[Pick]):
                 pick.snr,
                 pick.amplitude,
                 pick.polarity,
+                pick.polarity_probability,
                 pick.picker,
                 event_id,
             )

@@ -11,7 +11,13 @@ from sqlalchemy import Connection, Select, select
 from geomon.events import EvaluationMode, Phase, Pick
 from geomon.ids import StationId, StreamId
 from geomon.stores.database import stream_ids
-from geomon.stores.pick_rows import PICK_COLUMNS, PickReader, in_span, picker_names
+from geomon.stores.pick_rows import (
+    PICK_COLUMNS,
+    PickReader,
+    hashed_values,
+    in_span,
+    picker_names,
+)
 from geomon.stores.queries import OWN, Time, as_ns
 from geomon.stores.schema import event_revision as revision
 from geomon.stores.schema import pick as table
@@ -87,7 +93,7 @@ def _lines(connection: Connection, query: PickQuery) -> list[str]:
     """Describe picks, one sorted text each."""
     streams, pickers = stream_ids(connection), picker_names(connection)
     return sorted(
-        json.dumps([str(streams[row[1]]), *row[2:10], pickers[row[10]], row[11]])
+        json.dumps([str(streams[row[1]]), *hashed_values(row[2:11]), pickers[row[11]], row[12]])
         for row in connection.execute(_selected(connection, query))
     )
 

@@ -32,10 +32,11 @@ PICK_COLUMNS = (
     table.c.snr,
     table.c.amplitude,
     table.c.polarity,
+    table.c.polarity_probability,
     table.c.picker,
     table.c.mode,
 )
-_CONTENT = slice(2, 10)  # component to polarity: what may differ between two rows of one pick
+_CONTENT = slice(2, 11)  # component to polarity's probability: what two rows of a pick differ in
 
 type _Key = tuple[int, int, str, int]  # stream, time_ns, phase, picker: unique among current rows
 
@@ -70,7 +71,16 @@ def pick_values(pick: Pick) -> tuple[Any, ...]:
         null(pick.snr),
         null(pick.amplitude),
         pick.polarity,
+        null(pick.polarity_probability),
     )
+
+
+def hashed_values(values: Sequence[Any]) -> tuple[Any, ...]:
+    """Return what `pick_values` gives as hashes take it: without a probability nobody said.
+
+    So hashes of picks made before there was one stay as they are.
+    """
+    return tuple(values[:-1] if values[-1] is None else values)
 
 
 def replace_picks(
@@ -89,9 +99,9 @@ def replace_picks(
             table.c.valid_to.is_(None),
             table.c.mode == "automatic",
         )
-        held = {(*row[_CONTENT], names[row[10]]): row[0] for row in write.connection.execute(query)}
+        held = {(*row[_CONTENT], names[row[11]]): row[0] for row in write.connection.execute(query)}
     gone = [held[content] for content in held.keys() - wanted.keys()]
-    new = [(pick, content[:8]) for content, pick in wanted.items() if content not in held]
+    new = [(pick, content[:9]) for content, pick in wanted.items() if content not in held]
     end_validity(write, gone)
     if new:
         _insert(write, [_row(write, *pair) for pair in new], write.stamp_ns(), None)
@@ -129,7 +139,10 @@ def end_validity(write: Write, keys: Iterable[int]) -> None:
 
 
 def _row(write: Write, pick: Pick, values: tuple[Any, ...]) -> dict[str, Any]:
-    component, phase, time_ns, probability, uncertainty_s, snr, amplitude, polarity = values
+    (
+        component, phase, time_ns, probability, uncertainty_s, snr, amplitude, polarity,
+        polarity_probability,
+    ) = values  # fmt: skip
     return {
         "stream": write.stream(stream_of(pick.seed_id)),
         "component": component,
@@ -140,6 +153,7 @@ def _row(write: Write, pick: Pick, values: tuple[Any, ...]) -> dict[str, Any]:
         "snr": snr,
         "amplitude": amplitude,
         "polarity": polarity,
+        "polarity_probability": polarity_probability,
         "picker": write.picker(pick.picker),
         "mode": pick.evaluation_mode,
     }
@@ -177,17 +191,17 @@ def find_or_add(write: Write, picks: Sequence[Pick], *, as_current: bool) -> lis
     for batch in batched(sorted({content[3] for content in contents}), BATCH):
         query = select(*PICK_COLUMNS, table.c.valid_to).where(table.c.time_ns.in_(batch))
         for row in write.connection.execute(query.order_by(table.c.id)):
-            found[tuple(row[1:12])] = row[0]
-            if row[12] is None:
-                current.add((row[1], row[4], row[3], row[10]))
+            found[tuple(row[1:13])] = row[0]
+            if row[13] is None:
+                current.add((row[1], row[4], row[3], row[11]))
     missing: dict[tuple[Any, ...], dict[str, Any]] = {}
     superseded: dict[tuple[Any, ...], dict[str, Any]] = {}
     for pick, content in zip(picks, contents, strict=True):
         if content in found or content in missing or content in superseded:
             continue
-        key = (content[0], content[3], content[2], content[9])
+        key = (content[0], content[3], content[2], content[10])
         is_free = as_current and key not in current
-        (missing if is_free else superseded)[content] = _row(write, pick, content[1:9])
+        (missing if is_free else superseded)[content] = _row(write, pick, content[1:10])
         current.add(key)
     for rows, is_current in ((missing, True), (superseded, False)):
         if rows:
@@ -255,8 +269,9 @@ class PickReader:
             snr=row[7],
             amplitude=row[8],
             polarity=row[9],
-            picker=self._pickers[row[10]],
-            evaluation_mode=row[11],
+            polarity_probability=row[10],
+            picker=self._pickers[row[11]],
+            evaluation_mode=row[12],
         )
 
 

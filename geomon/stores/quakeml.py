@@ -16,7 +16,7 @@ from decimal import Decimal
 from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 from geomon.events import Arrival, Event, FocalMechanism, Magnitude, Origin, Pick
 from geomon.ids import SeedId
@@ -49,6 +49,8 @@ _HEAD = (
 )
 _TAIL = "</eventParameters>\n</q:quakeml>\n"
 _AUTHORITY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{2,}")
+_PUBLIC_ID = re.compile(r"(smi|quakeml):[\w.*()~'-]{3,}/[\w.*()~'-][\w.*()+?~'=,;#/&-]*")
+"""The resource identifiers that the schema allows."""
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._~'-]")
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -78,7 +80,8 @@ def stream(
     others : callable, optional
         Returns the other origins of an event than its preferred one: they are written too.
     contributions : mapping of str to Contribution
-        Where events of other agencies come from, by their ids.
+        Where events of other agencies come from, by their ids; they keep the public id they have
+        there.
     credits : iterable of Credit
         Whose waveforms the events were found in; one comment each.
 
@@ -96,7 +99,7 @@ def stream(
             event = replace(event, other_magnitudes=())
         beside = () if others is None else others(event)
         known = contributions.get(event.event_id)
-        source = agency if known is None else known.agency
+        source = known or Contribution(agency, "")
         yield "".join(_event(event, authority, source, with_arrivals, beside)).encode()
     yield _TAIL.encode()
 
@@ -176,15 +179,22 @@ def _creation(agency: str, run: str, made_at: datetime | None, version: int | No
 
 
 def _event(
-    event: Event, authority: str, agency: str, with_arrivals: bool, others: Sequence[HeldOrigin]
+    event: Event,
+    authority: str,
+    source: Contribution,
+    with_arrivals: bool,
+    others: Sequence[HeldOrigin],
 ) -> Iterator[str]:
+    agency = source.agency
     event_id = _id_part(event.event_id or "new")
     own = f"smi:{authority}"
     revision = f"{event_id}/{event.revision}"
     magnitude = event.preferred_magnitude
     creation = _creation(agency, event.run, event.valid_from, event.revision)
     status = STATUS[event.review_state]
-    yield f'<event publicID="{own}/event/{event_id}">\n'
+    is_named = _PUBLIC_ID.fullmatch(source.public_id)
+    public_id = source.public_id if is_named else f"{own}/event/{event_id}"
+    yield f"<event publicID={quoteattr(public_id)}>\n"
     yield f"<preferredOriginID>{own}/origin/{revision}</preferredOriginID>\n"
     if magnitude is not None:
         yield f"<preferredMagnitudeID>{own}/magnitude/{revision}</preferredMagnitudeID>\n"
@@ -240,6 +250,7 @@ def _pick(pick: Pick, own: str, agency: str) -> str:
             _text("evaluationMode", pick.evaluation_mode),
             f"<creationInfo>{_text('agencyID', agency)}{author}</creationInfo>\n",
             _number("gm:probability", pick.probability),
+            _number("gm:polarityProbability", pick.polarity_probability),
             _number("gm:snr", pick.snr),
             _number("gm:amplitudeCounts", pick.amplitude),
             "</pick>\n",

@@ -223,6 +223,7 @@ def _picks(element: Any, left_out: Counter[str]) -> dict[str, Pick]:  # noqa: AN
                 'Literal["positive", "negative", "undecidable"]',
                 polarity if polarity in ("positive", "negative") else "undecidable",
             ),
+            polarity_probability=_optional(child, "polarityProbability"),
             picker=_text(child, "creationInfo/author") or _text(child, "creationInfo/agencyID"),
             evaluation_mode=cast("EvaluationMode", mode),
         )

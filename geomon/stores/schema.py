@@ -116,6 +116,7 @@ pick = Table(
     Column("snr", Double),
     Column("amplitude", Double),
     Column("polarity", String(16), nullable=False),
+    Column("polarity_probability", Double),
     Column("picker", _Key, ForeignKey("picker.id"), nullable=False),
     Column("mode", String(16), nullable=False),
     Column("valid_from", BigInteger, nullable=False),

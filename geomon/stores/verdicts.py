@@ -79,8 +79,9 @@ class Verdicts:
                 query = query.where(pick.c.stream.in_(keys))
             reader = PickReader(connection)
             found = [
-                Verdict(reader.pick(row), row[12], row[13], row[14], from_ns(row[15]))
+                Verdict(reader.pick(row), verdict, actor, reason, from_ns(judged_ns))
                 for row in connection.execute(query)
+                for verdict, actor, reason, judged_ns in [row[len(PICK_COLUMNS) :]]
             ]
         return sorted(found, key=lambda one: one.pick)
 

@@ -21,6 +21,7 @@ from tests.benchmarks import (
     events_mechanisms,
     events_real,
     events_truth,
+    first_motions,
     travel_times,
 )
 from tests.benchmarks.report import Figure, main
@@ -54,6 +55,7 @@ def _recordings(quick: bool) -> list[Figure]:
 
 PARTS: dict[str, Callable[[bool], Sequence[Figure]]] = {
     "magnitudes": events_magnitudes.measure,
+    "first motions": first_motions.measure,
     "mechanisms": events_mechanisms.measure,
     "probabilities": events_truth.figures,
     "cuts and faults": events_cuts.figures,

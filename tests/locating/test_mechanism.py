@@ -63,6 +63,26 @@ def test_wrong_polarities_cost_certainty_not_the_mechanism() -> None:
     assert np.mean(within) > 0.8
 
 
+def test_improbable_polarities_count_less() -> None:
+    rng = np.random.default_rng(3)
+    true = (210.0, 55.0, 60.0)
+    azimuth, takeoff = rng.uniform(0, 360, 30), rng.uniform(40, 130, 30)
+    sign = np.sign(radiation(*true, azimuth, takeoff))
+    probability = np.full(30, 0.99)
+    wrong = rng.choice(30, 9, replace=False)
+    sign[wrong] *= -1
+    probability[wrong] = 0.6
+    weighed = focal_mechanism(sign, azimuth, takeoff, probability)
+    alike = focal_mechanism(sign, azimuth, takeoff)
+    unknown = focal_mechanism(sign, azimuth, takeoff, np.full(30, np.nan))
+    assert isinstance(weighed, FocalMechanism)
+    assert isinstance(alike, FocalMechanism)
+    assert unknown == alike
+    assert weighed.misfit < alike.misfit
+    assert weighed.uncertainty_deg < alike.uncertainty_deg
+    assert kagan_angle_deg((weighed.strike_deg, weighed.dip_deg, weighed.rake_deg), true) < 20
+
+
 @pytest.mark.parametrize(
     ("polarity", "azimuth", "words"),
     [

@@ -48,6 +48,7 @@ def make_pick(
         snr=12.5,
         amplitude=4321.0,
         polarity="positive" if phase == "P" else "undecidable",
+        polarity_probability=0.95 if phase == "P" and mode == "automatic" else None,
         picker=picker,
         evaluation_mode=mode,
     )

@@ -17,6 +17,15 @@ function residualBar(residual, full) {
   return svg;
 }
 
+const ARROWS = { positive: " ↑", negative: " ↓" };
+
+// What the pointer is told of a first motion.
+function firstMotion(arrival) {
+  if (!ARROWS[arrival.polarity]) return {};
+  const chance = arrival.polarity_probability;
+  return { title: `first motion ${arrival.polarity === "positive" ? "up" : "down"}${chance === null ? "" : `, right with ${fixed(100 * chance, 0)} %`}` };
+}
+
 export function arrivalsTable(event, onHover) {
   const origin = Date.parse(event.properties.time);
   const largest = Math.max(0.2, ...event.arrivals.map((a) => Math.abs(a.residual_s ?? 0)));
@@ -27,7 +36,7 @@ export function arrivalsTable(event, onHover) {
       "tr",
       { "data-station": station, onmouseenter: () => onHover(station), onmouseleave: () => onHover(null) },
       el("td", { title: `${station}.${a.location}.${a.channel}` }, a.station),
-      el("td", {}, el("span", { class: `phase phase-${a.phase}` }, a.phase)),
+      el("td", firstMotion(a), el("span", { class: `phase phase-${a.phase}` }, a.phase), ARROWS[a.polarity] ?? ""),
       el("td", {}, `${fixed(a.distance_km, 1)} km`),
       el("td", {}, `${fixed(a.azimuth_deg, 0)}°`),
       el("td", { title: `${a.time}, ± ${fixed(a.uncertainty_s, 2)} s` }, `${((Date.parse(a.time) - origin) / 1000).toFixed(2)} s`),
