@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from typing import NoReturn
+from importlib.metadata import version
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -23,8 +24,31 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="From continuous seismic waveforms to an earthquake catalogue people can trust.",
+    epilog=(
+        "Exit status: 0 success, also without data; 1 some of the work failed after the rest was "
+        "done; 2 wrong usage or config. Times are UTC, spans do not include their end."
+    ),
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"geomon {version('geomon')}")
+        raise typer.Exit
+
+
+@app.callback()
+def geomon(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """From continuous seismic waveforms to an earthquake catalogue people can trust."""
+
+
 for command in (
     demo, doctor, ingest, pick, locate, run, watch, coverage, quality, relocate, tune, up, serve,
 ):  # fmt: skip

@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from geomon.services.reports import Progress, Report
 
 DEFAULT_CONFIG = "configs/demo.yaml"
+START_HELP = "Start of the span in UTC, for example 2024-05-01 or 2024-05-01T23:30."
+END_HELP = "End of the span, not included."
 
 ConfigOption = Annotated[
     str, typer.Option("--config", metavar="FILE", help="Config file, or name of a shipped one.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-StartOption = Annotated[str, typer.Option("--start", metavar="T", help="Start, ISO 8601 UTC.")]
-EndOption = Annotated[str, typer.Option("--end", metavar="T", help="End (not included).")]
+StartOption = Annotated[str, typer.Option("--start", metavar="T", help=START_HELP)]
+EndOption = Annotated[str, typer.Option("--end", metavar="T", help=END_HELP)]
 StationsOption = Annotated[
-    str, typer.Option("--stations", metavar="NET.STA,…", help="Stations, wildcards allowed.")
+    str,
+    typer.Option("--stations", metavar="NET.STA,…", help="Stations, wildcards allowed; else all."),
 ]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", metavar="FILE", help="Write here instead of stdout.")

@@ -1,6 +1,7 @@
 """Commands about the configuration and the installation."""
 
 import json
+import re
 
 import typer
 
@@ -8,6 +9,7 @@ from geomon.cli.common import DEFAULT_CONFIG, ConfigOption, JsonOption, load, pr
 from geomon.config import config_schema
 
 config_app = typer.Typer(no_args_is_help=True, help="The configuration.")
+_PASSWORD = re.compile(r"(://[^/@:\"]*):[^/@\"]+@")
 
 
 def doctor(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
@@ -34,5 +36,9 @@ def schema() -> None:
 
 @config_app.command()
 def check(config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Check a config file and print it as geomon reads it."""
-    print(load(config).model_dump_json(indent=2))
+    """Check a config file and what it names, and print it as geomon reads it; nothing is asked."""
+    from geomon.sources.opening import open_source
+
+    network = load(config)
+    open_source(network)
+    print(_PASSWORD.sub(r"\1:***@", network.model_dump_json(indent=2)))

@@ -74,13 +74,7 @@ def show_corrections(
     config: ConfigOption = DEFAULT_CONFIG,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every set of station corrections a file keeps, newest last.
-
-    Raises
-    ------
-    ConfigError
-        If no file is given and the config names none.
-    """
+    """Show every set of station corrections a file keeps, newest last."""
     from geomon.velocity.corrections import read_corrections
 
     path = file or load(config).velocity.station_corrections

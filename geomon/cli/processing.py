@@ -136,8 +136,9 @@ def coverage(
     from geomon.services.coverage import coverage as look
     from geomon.services.coverage import table
 
-    rows = look(load(config), span_of(start, end), stations=patterns(stations))
+    span = span_of(start, end)
+    rows = look(load(config), span, stations=patterns(stations))
     if as_json:
         print_json([row.as_dict() for row in rows])
     else:
-        print(table(rows))
+        print(table(rows, span))

@@ -6,7 +6,8 @@ And of the hours without data, which may still come and which the source says it
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime
+from statistics import fmean
 from typing import Any
 
 from geomon.config import Config
@@ -17,6 +18,7 @@ from geomon.services.workspace import Workspace, workspace
 from geomon.times import NS_PER_S, TimeSpan, day_span, merged
 
 _HOUR_NS = 3600 * NS_PER_S
+_MOST_HOURS = 5 * 24
 _SIGNS = (("pending", "~"), ("unconfirmed", "?"), ("confirmed", "x"))
 
 
@@ -150,8 +152,8 @@ def _share(hour: TimeSpan, parts: Iterable[TimeSpan]) -> float:
     return round(held / hour.duration_s, 4)
 
 
-def table(rows: list[StationHour]) -> str:
-    """Draw one line a stream: a sign an hour, for archived, picked and located.
+def table(rows: list[StationHour], span: TimeSpan) -> str:
+    """Draw one line a stream: a sign an hour, or a day of spans too long for that.
 
     ``#`` everything located, ``+`` picked, ``.`` archived, ``-`` partly archived. Without data:
     ``~`` they may still come, ``?`` the source has none so far, ``x`` it said so again later, blank
@@ -161,16 +163,37 @@ def table(rows: list[StationHour]) -> str:
         return "no stations"
     lines = []
     width = max(len(row.stream) for row in rows)
-    for stream in dict.fromkeys(row.stream for row in rows):
-        of_stream = [row for row in rows if row.stream == stream]
-        signs = "".join(_sign(row) for row in of_stream)
-        share = sum(row.archived for row in of_stream) / len(of_stream)
+    by_stream: dict[str, list[StationHour]] = defaultdict(list)
+    for row in rows:
+        by_stream[row.stream].append(row)
+    is_long = any(len(hours) > _MOST_HOURS for hours in by_stream.values())
+    for stream, hours in by_stream.items():
+        signs = "".join(_sign(row) for row in (_days(hours) if is_long else hours))
+        share = sum(row.archived for row in hours) / len(hours)
         lines.append(f"{stream:<{width}} |{signs}| {share:6.1%} archived")
-    first, last = rows[0].start, max(row.start for row in rows)
-    head = f"{first:%Y-%m-%dT%H:%M} to {last:%Y-%m-%dT%H:%M}, a sign an hour: "
+    head = f"{span.start:%Y-%m-%dT%H:%M} to {span.end:%Y-%m-%dT%H:%M}"
+    head = f"{head}, a sign {'a day' if is_long else 'an hour'}: "
     legend = "# located, + picked, . archived, - in part"
     absent = "no data: ~ may still come, ? none so far, x there are none, blank no answer yet"
     return "\n".join([f"{head}{legend}; {absent}", *lines])
+
+
+def _days(hours: list[StationHour]) -> list[StationHour]:
+    """Return the means of each day's hours, all that is missing with them."""
+    by_day: dict[date, list[StationHour]] = defaultdict(list)
+    for row in hours:
+        by_day[row.start.date()].append(row)
+    return [
+        StationHour(
+            of_day[0].stream,
+            of_day[0].start,
+            archived=fmean(row.archived for row in of_day),
+            picked=fmean(row.picked for row in of_day),
+            located=fmean(row.located for row in of_day),
+            missing=tuple(hole for row in of_day for hole in row.missing),
+        )
+        for of_day in by_day.values()
+    ]
 
 
 def _sign(row: StationHour) -> str:

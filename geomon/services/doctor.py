@@ -102,7 +102,7 @@ def _catalog(config: Config) -> str:
     from geomon.stores.queries import EventQuery
 
     catalog = Catalog.open(url, agency=config.network.agency)
-    return f"{url}: {catalog.count(EventQuery())} events"
+    return f"{catalog.database.name}: {catalog.count(EventQuery())} events"
 
 
 def _picker(config: Config) -> str:

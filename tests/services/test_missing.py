@@ -11,7 +11,7 @@ from geomon.services.missing import missing, missing_summary
 from geomon.services.workspace import workspace
 from geomon.sources.stationxml import write_stationxml
 from geomon.stations import Channel, Stations
-from geomon.times import NS_PER_S, TimeSpan, day_span, parse_time
+from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, day_span, parse_time
 from geomon.waveforms import Provenance, Segment
 from tests.networks import simulated
 
@@ -62,8 +62,13 @@ def test_hours_without_data_say_why(config):
     [stream] = {row.stream for row in rows}
     states = [{hole.state for hole in row.missing} for row in rows]
     assert states == [set(), {"confirmed"}, {"confirmed"}, {"unconfirmed"}, {"pending"}, set()]
-    line = table(rows).splitlines()[1]
+    head, line = table(rows, SIX_HOURS).splitlines()
+    assert head.startswith("2024-05-02T00:00 to 2024-05-02T06:00, a sign an hour: ")
     assert line.startswith(f"{stream} |.-x?~ |")
+    month = TimeSpan(SIX_HOURS.start_ns, SIX_HOURS.start_ns + 31 * NS_PER_DAY)
+    head, line = table(coverage(config, month), month).splitlines()
+    assert "a sign a day: " in head
+    assert line.startswith(f"{stream} |-    ")
     document = json.loads(json.dumps(rows[4].as_dict(), default=str))
     assert document["missing"][0] == {
         "channel": "XX.AAA..HHN", "start": "2024-05-02T04:00:00Z", "end": "2024-05-02T05:00:00Z",

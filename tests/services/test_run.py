@@ -56,7 +56,7 @@ def test_coverage_tells_no_earthquake_from_no_data(
     never = coverage(config, YEAR_BEFORE)
     assert all(row.archived == row.picked == row.located == 0 for row in never)
     assert len(never) == 3 * len(watched)
-    assert "100.0% archived" in table(watched)
+    assert "100.0% archived" in table(watched, SPAN)
 
 
 def test_coverage_of_a_stream_names_what_is_missing(
