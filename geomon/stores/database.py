@@ -6,10 +6,8 @@ write. A transaction that finds nothing to change writes nothing: no clock tick,
 """
 
 import logging
-import math
 import os
 import secrets
-import sqlite3
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -46,6 +44,7 @@ from sqlalchemy.exc import (
 from geomon.errors import ConfigError, StoreConflict, StoreError, StoreTimeout
 from geomon.ids import StreamId
 from geomon.stores import schema
+from geomon.stores.connecting import on_server_connect, on_sqlite_connect
 from geomon.stores.patience import was_stopped, watched
 from geomon.times import to_ns
 
@@ -55,7 +54,6 @@ HEAD = "0007"
 """The newest migration; a database at this version is opened without looking further."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_BUSY_TIMEOUT_S = 30
 _ATTEMPTS = 5
 _LONGEST_WAIT_S = 60.0  # for a database server that is restarted
 _MIGRATION_LOCK = 7_309_452_117  # any constant: PostgreSQL's name for "migrating a catalogue"
@@ -246,8 +244,8 @@ class Database:
             msg = f"catalog.url = {name!r}: the database driver is not installed: {error}"
             raise ConfigError(msg) from error
         event.listen(engine, "begin", _begin)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _on_sqlite_connect)
+        is_file = engine.dialect.name == "sqlite"
+        event.listen(engine, "connect", on_sqlite_connect if is_file else on_server_connect)
         os.register_at_fork(after_in_child=partial(_forget_connections, weakref.ref(engine)))
         self = cls(engine, name)
         try:
@@ -421,43 +419,6 @@ def _version(connection: Connection) -> str | None:
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     return found
-
-
-def _on_sqlite_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - DBAPI object
-    connection.isolation_level = None  # `_begin` says when a transaction starts, and of which kind
-    connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_S * 1000}")
-    _use_wal(connection)
-    for pragma in (
-        "synchronous = FULL",
-        "foreign_keys = ON",
-        "cache_size = -65536",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-    try:
-        connection.execute("SELECT sin(0.0), cos(0.0)")
-    except sqlite3.OperationalError:  # built without mathematics
-        for function in (math.sin, math.cos):
-            connection.create_function(function.__name__, 1, function, deterministic=True)
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch to write-ahead logging; here SQLite waits for nobody, whatever its busy_timeout.
-
-    Raises
-    ------
-    sqlite3.OperationalError
-        If the file cannot be switched, or others hold it for too long.
-    """
-    deadline = time.monotonic() + _BUSY_TIMEOUT_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-        else:
-            return
 
 
 def _begin(connection: Connection) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import batched
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, union_all
 
 from geomon.errors import DataError
 from geomon.stores.eventlist import Contribution, EventSummary
@@ -32,6 +32,7 @@ type Time = datetime | str | int
 """A UTC-aware `datetime`, ISO 8601 text, or nanoseconds since 1970."""
 
 type Order = Literal["time", "-time", "magnitude", "-magnitude"]
+type _Index = Literal["cells", "sizes", "period", "updated"]
 
 _MAX_CELLS = 400
 """Boxes of more one-degree cells than this are looked up by time or magnitude instead."""
@@ -148,16 +149,36 @@ _SUMMARY = (
 def find(connection: Connection, query: EventQuery) -> list[tuple[int, EventSummary]]:
     """Return the revision row and summary of every event asked for, in the order asked for."""
     conditions, index = _conditions(connection, query)
-    page = select(revision.c.id).where(*conditions).order_by(*_order(query, index))
-    if query.limit is not None:
-        page = page.limit(query.limit)
-    if query.offset:
-        page = page.offset(query.offset)
-        if query.limit is None:
-            page = page.limit(2**62)  # SQLite knows no OFFSET without LIMIT
-    keys = page.subquery()
+    keys = _page(query, conditions, index).subquery()
     statement = _said().join(keys, keys.c.id == revision.c.id).order_by(*_order(query, None))
     return [(row[0], _summary(row)) for row in connection.execute(statement).all()]
+
+
+def _page(
+    query: EventQuery, conditions: Sequence[ColumnElement[bool]], index: _Index | None
+) -> Select[Any]:
+    """Return the revision rows of the events asked for.
+
+    The largest first are looked up apart from those without magnitude: PostgreSQL's index has the
+    unknown ones at its other end.
+    """
+    page = select(revision.c.id).where(*conditions).order_by(*_order(query, index))
+    if query.limit is None:
+        # SQLite knows no OFFSET without LIMIT.
+        return page.limit(2**62).offset(query.offset) if query.offset else page
+    if query.order_by == "-magnitude" and not _in_sizes(revision.c.magnitude_value, query):
+        sized = revision.c.magnitude_value.is_not(None)
+        firsts = (
+            select(revision.c.id)
+            .where(*conditions, kind)
+            .order_by(*_order(query, index, all_sized=True))
+            .limit(query.offset + query.limit)
+            .subquery()
+            for kind in (sized, ~sized)
+        )
+        ids = union_all(*(select(first.c.id) for first in firsts))
+        page = select(revision.c.id).where(revision.c.id.in_(ids)).order_by(*_order(query, None))
+    return page.limit(query.limit).offset(query.offset)
 
 
 def summaries(connection: Connection, keys: Sequence[int]) -> dict[int, EventSummary]:
@@ -212,9 +233,6 @@ def current_or_as_of(as_of: Time | None) -> ColumnElement[bool]:
     return (revision.c.valid_from <= instant) & or_(
         revision.c.valid_to.is_(None), revision.c.valid_to > instant
     )
-
-
-type _Index = Literal["cells", "sizes", "period", "updated"]
 
 
 def _conditions(
@@ -380,17 +398,18 @@ def _cells(bbox: tuple[float, float, float, float]) -> list[int] | None:
     return [row * 360 + column for row in rows for column in columns]
 
 
-def _order(query: EventQuery, index: _Index | None) -> list[Any]:
+def _order(query: EventQuery, index: _Index | None, *, all_sized: bool = False) -> list[Any]:
     """Return the order asked for; an index on other columns is not given up to spare a sort."""
     key = revision.c.event
     time: ColumnElement[int] = revision.c.time_ns
     if index in ("cells", "sizes", "updated"):
         time = time + 0
+    size = revision.c.magnitude_value
     if query.order_by == "magnitude":
-        return [revision.c.magnitude_value.asc().nulls_last(), time, key]
+        return [size.asc().nulls_last(), time, key]
     if query.order_by == "-magnitude":
-        size = revision.c.magnitude_value.desc()
-        return [size if query.min_magnitude is not None else size.nulls_last(), time.desc(), key]
+        all_sized = all_sized or bool(_in_sizes(size, query))
+        return [size.desc() if all_sized else size.desc().nulls_last(), time.desc(), key]
     return [time, key] if query.order_by == "time" else [time.desc(), key.desc()]
 
 

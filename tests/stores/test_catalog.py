@@ -292,6 +292,8 @@ def test_event_filters(catalog: Catalog) -> None:
     assert seconds(magnitude_type="ml") == [100, 200, 300]
     assert seconds(order_by="-time", limit=2) == [400, 300]
     assert seconds(order_by="-magnitude") == [200, 300, 100, 400]
+    assert seconds(order_by="-magnitude", limit=9) == [200, 300, 100, 400]
+    assert seconds(order_by="-magnitude", limit=2, offset=2) == [100, 400]
     assert seconds(order_by="-magnitude", min_magnitude=1, limit=1) == [200]
     assert seconds(order_by="magnitude") == [100, 300, 200, 400]
     assert seconds(limit=2, offset=1) == [200, 300]

@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from geomon.errors import ConfigError, StoreConflict, StoreError
-from geomon.stores import database, schema
+from geomon.stores import connecting, database, schema
 from geomon.stores.catalog import Catalog
 from geomon.times import to_ns
 from tests.stores.events import HOUR, STREAMS, at, dump, make_event, many_events, said
@@ -100,7 +100,7 @@ def test_a_newer_catalogue_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.fault(42)
 def test_a_lock_that_stays_is_a_conflict(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(database, "_BUSY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(connecting, "BUSY_TIMEOUT_S", 0.01)
     catalog = Catalog.open(f"sqlite:///{tmp_path}/catalog.sqlite")
     other = sqlite3.connect(tmp_path / "catalog.sqlite", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
