@@ -18,6 +18,9 @@ type Polarity = Literal["positive", "negative", "undecidable"]
 type EvaluationMode = Literal["automatic", "manual"]
 type ReviewState = Literal["automatic", "reviewed", "confirmed", "rejected"]
 
+RELATIVE = ", relative"
+"""How the names of methods end that place events relative to their neighbours."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Pick:

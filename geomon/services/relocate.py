@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geomon.config import Config
 from geomon.errors import CorruptObject
-from geomon.events import Arrival, Event, Origin, Pick
+from geomon.events import RELATIVE, Arrival, Event, Origin, Pick
 from geomon.ids import SeedId
 from geomon.locating.correlate import correlate
 from geomon.locating.locate import Fit, Locator
@@ -35,7 +35,7 @@ from geomon.times import NS_PER_S, TimeSpan, from_ns, to_ns
 
 type Floats = NDArray[np.float64]
 
-METHOD = "geomon double-difference 1, relative"
+METHOD = f"geomon double-difference 1{RELATIVE}"
 _BAND_HZ = (1.0, 15.0)
 _BEFORE_S, _AFTER_S = 0.25, {"P": 0.9, "S": 1.4}  # of a window, around its pick
 _SETTLE_S = 4.0  # of filters, before a window

@@ -8,7 +8,7 @@ from itertools import batched
 
 from sqlalchemy import Connection, or_, select, update
 
-from geomon.events import Event
+from geomon.events import RELATIVE, Event, Origin
 from geomon.ids import StreamId
 from geomon.locating.relative import RELATIVE_TYPE, needs_relative, sized
 from geomon.stores import schema
@@ -19,6 +19,7 @@ from geomon.stores.event_rows import (
     content_of,
     end_revisions,
     insert_revisions,
+    load_origins,
     new_event_ids,
     revise,
 )
@@ -196,10 +197,16 @@ def _solutions(connection: Connection, span: TimeSpan, held: Sequence[Held]) -> 
 def _as_decided(connection: Connection, new: tuple[str, Event], held: Held) -> tuple[str, Event]:
     """Return a new solution with what steps over the whole catalogue decided about an event.
 
-    That is its kind, such as a blast, and a magnitude relative to its neighbours' where the
-    solution brings none from a sensor with a response.
+    That is its kind, such as a blast; its place relative to its neighbours', as long as picks and
+    velocity model are the same; and a magnitude relative to theirs where the solution brings none
+    from a sensor with a response.
     """
     event = new[1]
+    method = select(schema.origin.c.method).where(schema.origin.c.id == held.origin_key)
+    if str(connection.scalar(method)).endswith(RELATIVE):
+        origin = dict(load_origins(connection, held.event_key))[held.origin_key]
+        if _rests_on(origin) == _rests_on(event.preferred_origin):
+            event = replace(event, preferred_origin=origin)
     kind = str(held.values["event_type"])
     if kind != event.event_type:
         event = replace(event, event_type=kind, reasons=tuple(json.loads(held.values["reasons"])))
@@ -208,6 +215,11 @@ def _as_decided(connection: Connection, new: tuple[str, Event], held: Held) -> t
         relative = load_magnitudes(connection, PickReader(connection), [key])[key]
         event = sized(event, relative)
     return new if event is new[1] else (content_of(event), event)
+
+
+def _rests_on(origin: Origin) -> tuple[str, frozenset[str]]:
+    """Return the velocity model and picks of an origin."""
+    return origin.velocity_model, frozenset(arrival.pick.pick_id for arrival in origin.arrivals)
 
 
 def _owner_ns(span: TimeSpan, event: Event) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from obspy import read_events
 from obspy.io.quakeml.core import _validate
 
-from geomon.events import Origin
+from geomon.events import RELATIVE, Origin
 from geomon.stores.catalog import Catalog
 from geomon.stores.exports import export
 from geomon.stores.relocating import add_origins, other_origins
@@ -15,6 +15,33 @@ from tests.stores.events import HOUR, make_event
 
 def moved(origin: Origin, latitude: float, method: str = "again") -> Origin:
     return replace(origin, latitude=latitude, method=method)
+
+
+def test_a_relative_place_is_preferred_until_picks_or_model_change(catalog: Catalog) -> None:
+    first = make_event()
+    catalog.replace_events(HOUR, [first], catalog.begin_run("locate"))
+    [event] = catalog.events()
+    relative = moved(first.preferred_origin, 64.07, f"double-difference{RELATIVE}")
+    run = catalog.begin_run("relocate")
+    add_origins(catalog.database, [(event.event_id, relative)], run, preferred=True, why="moved")
+
+    nearby = replace(first, preferred_origin=moved(first.preferred_origin, 64.051))
+    for again in (first, nearby):
+        change = catalog.replace_events(HOUR, [again], catalog.begin_run("locate"))
+        assert change.unchanged == (event.event_id,)
+    assert [one.preferred_origin for one in catalog.events()] == [relative]
+
+    fewer = replace(first.preferred_origin, arrivals=first.arrivals[:-1])
+    catalog.replace_events(
+        HOUR, [replace(first, preferred_origin=fewer)], catalog.begin_run("locate")
+    )
+    assert [one.preferred_origin for one in catalog.events()] == [fewer]
+    add_origins(catalog.database, [(event.event_id, relative)], run, preferred=True, why="moved")
+    elsewhere = replace(first.preferred_origin, velocity_model="another 1")
+    catalog.replace_events(
+        HOUR, [replace(first, preferred_origin=elsewhere)], catalog.begin_run("locate")
+    )
+    assert [one.preferred_origin for one in catalog.events()] == [elsewhere]
 
 
 def test_what_was_never_preferred_is_written_too(catalog: Catalog) -> None:
