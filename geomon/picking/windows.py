@@ -84,14 +84,15 @@ def curves(network: Network, waveforms: NDArray[np.float32], rule: Windows) -> N
     n = waveforms.shape[0]
     starts = rule.starts(n)
     views = np.lib.stride_tricks.sliding_window_view(waveforms, rule.window_samples, axis=0)
+    distinct, which = _distinct(waveforms, starts, rule.window_samples)
     # Batches of one size, the last filled up with windows again: one shape is one compiled graph.
-    n_batches = -(-starts.size * rule.window_samples // _BATCH_SAMPLES)
-    size = -(-starts.size // n_batches)
-    chosen = np.append(starts, np.full(size * n_batches - starts.size, starts[-1]))
+    size = -(-starts.size // -(-starts.size * rule.window_samples // _BATCH_SAMPLES))
+    n_batches = -(-distinct.size // size)
+    chosen = np.append(distinct, np.full(size * n_batches - distinct.size, distinct[-1]))
     outputs = np.concatenate([
         network(_scaled(views[batch].swapaxes(1, 2), rule))
         for batch in np.split(chosen, n_batches)
-    ])[: starts.size]  # fmt: skip
+    ])[which]  # fmt: skip
     if rule.blend == "lines":
         middles = starts + rule.window_samples // 2
         columns = [np.interp(np.arange(n), middles, column) for column in outputs[:, 0].T]
@@ -104,6 +105,16 @@ def curves(network: Network, waveforms: NDArray[np.float32], rule: Windows) -> N
         total[start : start + rule.window_samples] += weight * output
         weights[start : start + rule.window_samples] += weight
     return total / weights
+
+
+def _distinct(
+    waveforms: NDArray[np.float32], starts: NDArray[np.int64], length: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the windows to look at, and which of them stands for each: the first empty for all."""
+    filled = np.append(0, np.cumsum(waveforms.any(axis=1)))
+    has_data = filled[starts + length] > filled[starts]
+    distinct = np.append(starts[has_data], starts[~has_data][:1])
+    return distinct, np.where(has_data, np.cumsum(has_data) - 1, distinct.size - 1)
 
 
 def _scaled(windows: NDArray[np.float32], rule: Windows) -> NDArray[np.float32]:

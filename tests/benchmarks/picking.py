@@ -11,6 +11,7 @@ from tests.benchmarks import (
     picking_accuracy,
     picking_checks,
     picking_data,
+    picking_gpu,
     picking_robustness,
     picking_speed,
 )
@@ -22,6 +23,7 @@ def measure(quick: bool) -> Sequence[Figure]:
     picker = load_picker("default")
     figures = [
         *picking_speed.measure(quick),
+        *picking_gpu.measure(quick),
         picking_checks.spotting(),
         picking_checks.training(20 if quick else 100),
     ]

@@ -176,13 +176,6 @@ def measure(quick: bool) -> Sequence[Figure]:
         figure
         for backend in BACKENDS
         for figure in _backend_figures(backend, seconds, days, theirs, why)
-    ] + [
-        Figure(
-            figure="station-days a second on a GPU, and its utilisation",
-            value=None,
-            unit="days",
-            conditions="not measured: no GPU at hand",
-        )
     ]
 
 

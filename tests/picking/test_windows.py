@@ -85,7 +85,7 @@ def test_batches_are_of_one_bounded_size() -> None:
         shapes.add(x.shape)
         return x[:, :1].copy()
 
-    day = np.zeros((1_000_000, 3), np.float32)
+    day = np.ones((1_000_000, 3), np.float32)
     tracemalloc.start()
     curves(network, day, rule(stride=20, blend="lines"))
     _, peak = tracemalloc.get_traced_memory()
@@ -95,6 +95,30 @@ def test_batches_are_of_one_bounded_size() -> None:
     assert n * length <= 2**17
     # Windows laid out whole would take 240 MB.
     assert peak < 80e6
+
+
+def test_of_windows_without_data_one_is_looked_at() -> None:
+    sparse = np.zeros((200_000, 3), np.float32)
+    sparse[3000:5000], sparse[90_000:91_000] = NOISE[:2000], NOISE[:1000]
+    seen = 0
+
+    def network(x: np.ndarray) -> np.ndarray:
+        nonlocal seen
+        seen += len(x)
+        return np.abs(x).mean(axis=(1, 2), keepdims=True) + 0.25  # of nothing too
+
+    lines = curves(network, sparse, rule(stride=20, blend="lines"))
+    rows = [x[None] for x in np.lib.stride_tricks.sliding_window_view(sparse, 400, axis=0)[::20]]
+    scaled = [(x - x.mean(axis=-1, keepdims=True)).swapaxes(1, 2) for x in rows]
+    spreads = [x.std(axis=1, keepdims=True) for x in scaled]
+    middles = [
+        float(network(x / np.where(s > 0, s, 1))[0, 0, 0])
+        for x, s in zip(scaled, spreads, strict=True)
+    ]
+    whole, seen = lines[200 : 200 + 20 * len(middles) : 20, 0], 0
+    assert np.abs(whole - middles).max() < 1e-5
+    curves(network, sparse, rule(stride=20, blend="lines"))
+    assert seen < 0.1 * len(middles)
 
 
 def identity_picker(**changes: object) -> Picker:
