@@ -43,7 +43,9 @@ lock: $(BIN)/uv ## Pin every dependency anew, with hashes, into requirements.loc
 
 $(STAMP): requirements.lock pyproject.toml $(BIN)/uv
 	@echo "Installing geomon into $(VENV) (the first time takes a few minutes) …"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@# Compiled once: else a first process, and each where Python may not write, compiles all it imports.
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python \
+		--require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $@
 
