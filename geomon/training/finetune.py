@@ -107,7 +107,7 @@ def finetune(
     out: Path,
     *,
     tensorboard: Path | None = None,
-    devices: Sequence[str] | None = None,
+    devices: Sequence[Any] | None = None,
 ) -> tuple[Picker, tuple[Epoch, ...]]:
     """Train a challenger; an interrupted run goes on from its last epoch.
 
@@ -123,8 +123,8 @@ def finetune(
         Folder of the checkpoint.
     tensorboard : Path, optional
         Folder for the losses, as TensorBoard reads them.
-    devices : sequence of str, optional
-        Where batches are shared out to; all GPUs by default.
+    devices : sequence, optional
+        Where batches are shared out to, as `Devices` takes them; all GPUs by default.
 
     Returns
     -------
@@ -237,6 +237,7 @@ class _Training:
                 jit_compile=bool(gpus()) and self._devices.count == 1,
             )
             optimizer.build(self.model.trainable_variables)
+        self._devices.joined(self.model)
         self._keep_from_aliasing()
 
     def _keep_from_aliasing(self) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields
@@ -33,6 +33,7 @@ from geomon.picking.importers import import_picker, recognise
 from geomon.times import TimeSpan, merged
 from geomon.training.antialias import smoothed
 from geomon.training.checkpoint import Checkpoint
+from geomon.training.devices import Devices
 from geomon.training.evaluate import best_threshold, pick_windows, score_windows
 from geomon.training.progress import scalar_log
 from geomon.training.recordings import (
@@ -235,6 +236,7 @@ def fit(
     out: Path,
     *,
     tensorboard: Path | None = None,
+    devices: Sequence[Any] | None = None,
 ) -> Picker:
     """Draw the pools and fit the network; an interrupted run goes on from its last checkpoint.
 
@@ -246,6 +248,8 @@ def fit(
         Folder of the checkpoint.
     tensorboard : Path, optional
         Folder for loss and learning rate by epoch, as TensorBoard reads them.
+    devices : sequence, optional
+        Where batches are shared out to, as `Devices` takes them; all GPUs by default.
 
     Returns
     -------
@@ -267,10 +271,13 @@ def fit(
     del key["steps"]  # a longer or shorter run goes on where this one ends
     checkpoint = Checkpoint(out, key)
     constraint = smoothed(_STRIDE)  # made before a checkpoint that names it is read
-    model = checkpoint.load()
-    if model is None:
-        model = _compiled(recipe, constraint)
-        checkpoint.begin()
+    among = Devices(recipe.batch_size, devices)
+    with among.holding():
+        model = checkpoint.load()
+        if model is None:
+            model = _compiled(recipe, constraint)
+            checkpoint.begin()
+        model = among.joined(model)
     first = int(np.asarray(model.optimizer.iterations)) // _STEPS_AN_EPOCH
     log = nullcontext() if tensorboard is None else scalar_log(tensorboard)
     with ThreadPoolExecutor(1) as drawing, log as write:
@@ -278,7 +285,7 @@ def fit(
         for epoch in range(first, -(-recipe.steps // _STEPS_AN_EPOCH)):
             model.optimizer.learning_rate = _rate(recipe, epoch)
             losses = [
-                float(np.asarray(model.train_on_batch(*batch)))
+                float(np.asarray(model.train_on_batch(*among.shared(*batch))))
                 for batch in islice(batches, _STEPS_AN_EPOCH)
             ]
             if not np.isfinite(losses).all():
@@ -327,6 +334,7 @@ def _compiled(recipe: TrainingRecipe, constraint: Any) -> Any:  # noqa: ANN401 -
         recipe.learning_rate, clipnorm=1.0, use_ema=True, ema_momentum=0.999
     )
     model.compile(optimizer=optimiser, loss="categorical_crossentropy")
+    optimiser.build(model.trainable_variables)
     return model
 
 

@@ -1,7 +1,5 @@
 """Fine-tuning: learns, forgets nothing, stops in time, resumes, and is the same each time."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,40 +65,6 @@ def test_training_learns_is_the_same_after_a_stop_and_leaves_the_champion_alone(
     assert drawn.count(0) == 1
     assert again[1:] == curve[1:]
     assert same(whole, resumed)
-
-
-_ON_TWO = """
-import sys
-from pathlib import Path
-import tensorflow as tf
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
-from geomon.picking.card import Picker
-from geomon.training.fit import TrainingRecipe, draft_card
-from tests.training.test_finetune import LESSONS, TINY, finetune, replace, tiny
-out = Path(sys.argv[1])
-champion = tiny(draft_card(TrainingRecipe()))
-both = ["/device:CPU:0", "/device:CPU:1"]
-made, curve = finetune(champion, replace(TINY, epochs=1), LESSONS, out, devices=both)
-again, same = finetune(champion, replace(TINY, epochs=1), LESSONS, out, devices=both)
-assert same[1:] == curve[1:]
-print(*(epoch.loss for epoch in curve))
-"""
-
-
-def test_several_devices_share_a_batch_and_learn_as_one_does(
-    champion: Picker, tmp_path: Path
-) -> None:
-    command = [sys.executable, "-c", _ON_TWO, str(tmp_path / "two")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    before, after = (float(loss) for loss in done.stdout.split()[-2:])
-    _, curve = finetune(champion, replace(TINY, epochs=1), LESSONS, tmp_path / "one")
-    assert before == pytest.approx(curve[0].loss, rel=1e-3)
-    assert after < before
-    # Batches are normalised by each device's part, so not quite the same.
-    assert after == pytest.approx(curve[1].loss, rel=0.1)
 
 
 def test_it_stops_when_nothing_gets_better_and_keeps_the_best(
