@@ -55,7 +55,7 @@ def create_app(config: Config, *, host: str = "127.0.0.1") -> FastAPI:
         docs_url=None,  # the usual pages for it load their scripts from elsewhere
         redoc_url=None,
     )
-    app.include_router(fdsn_event.event_service(space))
+    app.include_router(fdsn_event.event_service(space, watch))
     app.include_router(fdsn_station.station_service(space))
     app.include_router(fdsn_dataselect.dataselect_service(space, access))
     app.include_router(fdsn_availability.availability_service(space, access))

@@ -18,6 +18,8 @@ from fastapi.responses import PlainTextResponse
 from geomon.errors import DataError, GeomonError
 from geomon.times import parse_time
 
+_MAX_URL = 2000
+"""So much of an address is repeated in an error."""
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 REASONS = {
     400: "Bad request",
@@ -149,18 +151,24 @@ def error_response(
         f"Error {status}: {REASONS.get(status, 'Error')}\n\n"
         f"{detail}\n\n"
         f"Usage details are available from {base}{service.path}/\n\n"
-        f"Request:\n{request.url}\n\n"
+        f"Request:\n{str(request.url)[:_MAX_URL]}\n\n"
         f"Request Submitted:\n{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}\n\n"
         f"Service version:\n{service.version}\n"
     )
     return PlainTextResponse(text, status, headers)
 
 
-def empty_response(request: Request, service: Service, values: Mapping[str, Any]) -> Response:
+def empty_response(
+    request: Request,
+    service: Service,
+    values: Mapping[str, Any],
+    detail: str = "Nothing matches the request.",
+    headers: Mapping[str, str] | None = None,
+) -> Response:
     """Answer that nothing matches, with the status the client asked for."""
     if values.get("nodata", "204") == "404":
-        return error_response(request, service, 404, "Nothing matches the request.")
-    return Response(status_code=204)
+        return error_response(request, service, 404, detail, headers)
+    return Response(status_code=204, headers=headers)
 
 
 def answered(request: Request, service: Service, answer: Callable[[], Response]) -> Response:

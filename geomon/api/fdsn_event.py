@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
@@ -12,15 +13,23 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from geomon.api import fdsn
 from geomon.api.fdsn import NODATA, Parameter, RequestProblem, Service
 from geomon.api.fdsn_routes import XmlResponse, add_descriptions, add_query, cited
+from geomon.api.watch import Watch
 from geomon.services.workspace import Workspace
+from geomon.stations import FOREVER_NS
 from geomon.stores.eventlist import Contribution, EventList, EventSummary
 from geomon.stores.exports import to_csv, to_geojson
 from geomon.stores.quakeml import stream
 from geomon.stores.queries import Circle, EventQuery, Order
 from geomon.stores.relocating import other_origins
+from geomon.times import NS_PER_DAY, TimeSpan, to_ns
 
 MAX_EVENTS = 20_000
 """Most events of one answer; more are refused with 413, as at other data centres."""
+
+WATCHED = "Geomon-Watched"
+"""Header of an empty answer: the share, from 0 to 1, of the time asked for that was watched."""
+MAX_WATCHED_DAYS = 31
+"""Of longer times that share is not told: it takes longer than the answer itself."""
 
 TEXT_COLUMNS = (
     "EventID", "Time", "Latitude", "Longitude", "Depth/km", "Author", "Catalog", "Contributor",
@@ -91,7 +100,7 @@ SERVICE = Service(
 )  # fmt: skip
 
 
-def event_service(space: Workspace) -> APIRouter:
+def event_service(space: Workspace, watch: Watch) -> APIRouter:
     """Return the routes of the event service."""
     router = APIRouter(tags=["fdsnws-event"])
 
@@ -106,7 +115,7 @@ def event_service(space: Workspace) -> APIRouter:
                 413, f"more than {MAX_EVENTS} events match; narrow the request or page with limit"
             )
         if not events:
-            return fdsn.empty_response(request, SERVICE, values)
+            return _nothing(request, values, watch)
         return _written(events, values, space)
 
     add_query(router, SERVICE, cited(space, answer))
@@ -230,6 +239,19 @@ def _written(events: EventList, values: Mapping[str, Any], space: Workspace) -> 
         credits=credits,
     )
     return StreamingResponse(document, media_type="application/xml")
+
+
+def _nothing(request: Request, values: Mapping[str, Any], watch: Watch) -> Response:
+    """Answer that there is no event, and say how much that is worth: how much was watched."""
+    start_ns = values.get("starttime")
+    end_ns = min(values.get("endtime", FOREVER_NS), to_ns(datetime.now(UTC)))
+    if start_ns is None or not 0 < end_ns - start_ns <= MAX_WATCHED_DAYS * NS_PER_DAY:
+        return fdsn.empty_response(request, SERVICE, values)
+    watched = watch.watched(TimeSpan(start_ns, end_ns))
+    detail = (
+        f"Nothing matches the request; {watched:.0%} of the time asked for was searched for events."
+    )
+    return fdsn.empty_response(request, SERVICE, values, detail, {WATCHED: f"{watched:.4f}"})
 
 
 def _listed(text: str) -> Iterator[str]:

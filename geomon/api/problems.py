@@ -64,7 +64,11 @@ def _failed(request: Request, error: Exception) -> Response:
 def _refused(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         return problem(request, 500, "")
-    return problem(request, error.status_code, str(error.detail), error.headers)
+    headers, service = error.headers, _service(request.url.path)
+    if error.status_code == 405 and service is not None:
+        is_query = request.url.path.rpartition("/")[2] not in service.resources
+        headers = {"Allow": ", ".join(("HEAD", *(service.methods if is_query else ("GET",))))}
+    return problem(request, error.status_code, str(error.detail), headers)
 
 
 def _invalid(request: Request, error: Exception) -> Response:

@@ -99,6 +99,12 @@ class Watch:
             for station_id, streams in sorted(of_station.items())
         }
 
+    def watched(self, span: TimeSpan) -> float:
+        """Return the share of a span that was searched for events on enough stations."""
+        needed = self.space.config.association.min_stations
+        steps = timeline(self.by_station(span), span)
+        return share([step.span for step in steps if step.n_located >= needed], span)
+
     def _newest(self) -> dict[StationId, int]:
         ends: dict[StationId, int] = {}
         for stream in self.space.archive.streams():

@@ -1,5 +1,6 @@
 """The catalogue: picks and events, versioned, with every change attributed to a run."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Self
@@ -34,6 +35,8 @@ from geomon.stores.queries import OWN, Circle, EventQuery, Order, Time
 from geomon.stores.replacing import EventsChange
 from geomon.stores.requests import Requests
 from geomon.times import TimeSpan, from_ns
+
+_NAME = re.compile(r"[\w.-]{1,64}")
 
 
 def _nothing(write: Write) -> None:
@@ -238,12 +241,15 @@ class Catalog:
         Raises
         ------
         DataError
-            If the document is not QuakeML or the catalogue is the own one.
+            If the document is not QuakeML, or the catalogue is the own one or no name.
         StoreConflict
             If other writers stayed in the way.
         """
         if catalog == OWN:
             msg = f"{name}: catalogue {OWN!r} holds what geomon finds itself; name another one"
+            raise DataError(msg)
+        if not _NAME.fullmatch(catalog) or catalog == "all":
+            msg = f"{catalog!r} is no name of a catalogue: up to 64 letters, digits, _, . and -"
             raise DataError(msg)
         events, problems = read_quakeml(content, name=name)
         report = self.database.write(

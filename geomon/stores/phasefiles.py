@@ -30,7 +30,8 @@ def write_phases(events: Iterable[Event], kind: PhaseFormat) -> bytes:
         What to write; an event without arrivals is left out of NonLinLoc's file.
     kind : {"nonlinloc", "hypodd", "nordic"}
         NonLinLoc's ``NLLOC_OBS``, events apart by an empty line; HypoDD's ``phase.dat`` for
-        ph2dt, events numbered from 1; or Nordic with one block an event.
+        ph2dt, events numbered from 1, those of unknown depth left out; or Nordic with one block
+        an event.
     """
     writers: dict[PhaseFormat, Callable[[ObspyCatalog, Path], None]] = {
         "nonlinloc": _nonlinloc, "hypodd": _hypodd, "nordic": _nordic,
@@ -60,6 +61,10 @@ def _nonlinloc(catalog: "ObspyCatalog", file: Path) -> None:
 def _hypodd(catalog: "ObspyCatalog", file: Path) -> None:
     from obspy.core.event import ResourceIdentifier
 
+    n_events = len(catalog)
+    catalog.events = [e for e in catalog if e.preferred_origin().depth is not None]
+    if len(catalog) < n_events:
+        logger.warning("hypodd: left out %d events of unknown depth", n_events - len(catalog))
     for number, event in enumerate(catalog, 1):  # its ids are whole numbers
         event.resource_id = ResourceIdentifier(f"smi:local/event/{number}")
     catalog.write(file, format="HYPODDPHA")

@@ -98,6 +98,10 @@ def read_quakeml(content: bytes, *, name: str = "QuakeML") -> tuple[list[ReadEve
 
 
 def _event(element: Any, left_out: Counter[str]) -> ReadEvent:  # noqa: ANN401 - lxml element
+    public_id = element.get("publicID", "").strip()
+    if not public_id:
+        msg = "has no publicID, by which it could be known again"
+        raise DataError(msg)
     origin = _preferred(element, "origin", "preferredOriginID")
     if origin is None:
         msg = "has no origin"
@@ -125,7 +129,7 @@ def _event(element: Any, left_out: Counter[str]) -> ReadEvent:  # noqa: ANN401 -
                 others.append(_origin(other, picks, left_out))
             except (DataError, ValueError, InvalidOperation) as error:
                 left_out[f"origin left out: {error}"] += 1
-    return ReadEvent(element.get("publicID", ""), event, _agency(element), tuple(others))
+    return ReadEvent(public_id, event, _agency(element), tuple(others))
 
 
 def _agency(element: Any) -> str:  # noqa: ANN401 - lxml element

@@ -34,6 +34,7 @@ type Time = datetime | str | int
 type Order = Literal["time", "-time", "magnitude", "-magnitude"]
 type _Index = Literal["cells", "sizes", "period", "updated"]
 
+_MOST_NS = 2**63 - 1
 _MAX_CELLS = 400
 """Boxes of more one-degree cells than this are looked up by time or magnitude instead."""
 _FEW = 20_000
@@ -43,7 +44,7 @@ _BATCH = 500
 
 
 def as_ns(time: Time) -> int:
-    """Return a time as nanoseconds since 1970 UTC.
+    """Return a time as nanoseconds since 1970 UTC; one no database can hold as the nearest it can.
 
     Raises
     ------
@@ -51,8 +52,10 @@ def as_ns(time: Time) -> int:
         If a text is no time or a `datetime` has no time zone.
     """
     if isinstance(time, str):
-        return parse_time(time)
-    return to_ns(time) if isinstance(time, datetime) else int(time)
+        time_ns = parse_time(time)
+    else:
+        time_ns = to_ns(time) if isinstance(time, datetime) else int(time)
+    return min(max(time_ns, -_MOST_NS), _MOST_NS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +119,31 @@ class EventQuery:
     def __post_init__(self) -> None:
         if self.bbox is not None:
             _check_box(self.bbox)
+        _check_range("start", self.start, "end", self.end)
+        _check_range("smallest magnitude", self.min_magnitude, "largest", self.max_magnitude)
+        _check_range("smallest depth", self.min_depth_km, "largest", self.max_depth_km)
         if self.limit is not None and self.limit < 0:
             msg = f"limit {self.limit} is negative"
             raise DataError(msg)
         if self.offset < 0:
             msg = f"offset {self.offset} is negative"
             raise DataError(msg)
+
+
+def _check_range(
+    low_name: str, low: Time | float | None, high_name: str, high: Time | float | None
+) -> None:
+    """Refuse a range that ends before it starts, or an end that is no number.
+
+    Raises
+    ------
+    DataError
+        If it is one.
+    """
+    ends = [as_ns(e) if isinstance(e, str | datetime) else e for e in (low, high) if e is not None]
+    if any(end != end for end in ends) or sorted(ends) != ends:
+        msg = f"{low_name} {low} is not before {high_name} {high}"
+        raise DataError(msg)
 
 
 def _check_box(bbox: tuple[float, float, float, float]) -> None:

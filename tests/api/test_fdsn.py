@@ -144,13 +144,21 @@ def test_an_overlong_address_is_a_414(client):
     answer = client.get(f"/fdsnws/event/1/query?eventid={quote('a' * 17_000)}")
     assert answer.status_code == 414
     assert answer.text.startswith("Error 414: Request URI too long")
+    assert len(answer.content) < 3000
 
 
 def test_what_is_not_there_answers_in_the_words_of_its_service(client):
     missing = client.get("/fdsnws/event/1/nothing")
     assert (missing.status_code, missing.text[:10]) == (404, "Error 404:")
     assert client.get("/fdsnws/plotting/1/query").status_code == 404
-    assert client.post("/fdsnws/event/1/query").status_code == 405
+    methods = {
+        "event/1/query": "HEAD, GET", "station/1/query": "HEAD, GET, POST",
+        "dataselect/1/queryauth": "HEAD, GET, POST", "availability/1/version": "HEAD, GET",
+    }  # fmt: skip
+    for resource, allowed in methods.items():
+        answer = client.put(f"/fdsnws/{resource}")
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+        assert answer.text.startswith("Error 405: Method not allowed")
 
 
 def test_ranges_must_not_be_upside_down():

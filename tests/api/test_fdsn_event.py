@@ -16,7 +16,7 @@ from geomon.services.workspace import Workspace, workspace
 from geomon.stores.quakeml import write_quakeml
 from geomon.stores.relocating import add_origins
 from geomon.times import TimeSpan
-from tests.api.network import SPAN, bare_event, make_config
+from tests.api.network import SPAN, WATCHED, bare_event, make_config
 
 QUERY = "/fdsnws/event/1/query"
 
@@ -164,9 +164,11 @@ def test_events_of_other_agencies_say_so(tmp_path, serve):
     assert rows("contributor=USGS") == rows("catalog=neic") == both[1:]
     assert rows("contributor=TST") == rows("catalog=geomon") == both[:1]
     assert rows("contributor=TST&catalog=neic") == []
-    content = client.get(f"{QUERY}?eventid=smi:usgs/event/us7000").content
-    [event] = obspy.read_events(io.BytesIO(content), "QUAKEML")
-    assert event.creation_info.agency_id == "usgs"
+    for name in ("smi:usgs/event/us7000", both[1][0], f"smi:TST/event/{both[1][0]}"):
+        content = client.get(QUERY, params={"eventid": name}).content
+        [event] = obspy.read_events(io.BytesIO(content), "QUAKEML")
+        assert event.resource_id.id == "smi:usgs/event/us7000"
+        assert event.creation_info.agency_id == "usgs"
 
 
 def test_no_data_is_204_or_404(globe):
@@ -175,6 +177,22 @@ def test_no_data_is_204_or_404(globe):
     answer = globe.get(f"{QUERY}?minmag=9&nodata=404")
     assert answer.status_code == 404
     assert answer.text.startswith("Error 404: Not found")
+
+
+def test_an_empty_answer_says_how_much_was_watched(client):
+    start, end = (f"{time:%Y-%m-%dT%H:%M:%S}" for time in (SPAN.start, SPAN.end))
+    limits = {"starttime": start, "endtime": end}
+    answer = client.get(QUERY, params={**limits, "minmagnitude": 9})
+    assert (answer.status_code, answer.content) == (204, b"")
+    watched = WATCHED.duration_s / SPAN.duration_s
+    assert float(answer.headers[fdsn_event.WATCHED]) == pytest.approx(watched, abs=0.05)
+    told = client.get(QUERY, params={**limits, "minmagnitude": 9, "nodata": 404})
+    assert f"{watched:.0%} of the time asked for was searched" in told.text
+    never = client.get(QUERY, params={"start": "1990-01-01", "end": "1990-01-02", "nodata": 404})
+    assert "0% of the time asked for was searched" in never.text
+    future = {"start": "2999-01-01", "nodata": 404}
+    for query in (future, {"minmagnitude": 9, "nodata": 404}):
+        assert "Nothing matches the request.\n" in client.get(QUERY, params=query).text
 
 
 @pytest.mark.parametrize(

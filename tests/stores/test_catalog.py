@@ -301,6 +301,7 @@ def test_event_filters(catalog: Catalog) -> None:
     assert seconds(event_type="quarry blast") == []
     assert seconds(catalog="elsewhere") == []
     assert seconds(event_ids=catalog.events().event_ids[:1]) == [100]
+    assert seconds(start="0001-01-01", end="9999-12-31", as_of="2999-01-01") == seconds()
     newest = catalog.events()[0].valid_from
     assert seconds(updated_after=newest) == []
     assert len(seconds(updated_after=newest - timedelta(seconds=1))) == 4
@@ -317,6 +318,10 @@ def test_event_filters(catalog: Catalog) -> None:
         {"limit": -1},
         {"offset": -1},
         {"start": "yesterday"},
+        {"start": "2026-07-05", "end": "2026-07-04T12:00:00"},
+        {"min_magnitude": float("nan")},
+        {"min_magnitude": 2.0, "max_magnitude": 1.0},
+        {"min_depth_km": 20.0, "max_depth_km": 1.0},
     ],
 )
 def test_impossible_questions_are_refused(catalog: Catalog, query) -> None:

@@ -132,6 +132,12 @@ def test_phase_files(kind: str, form: str | None, tmp_path: Path) -> None:
         assert times == pytest.approx(expected, abs=1e-3)
 
 
+def test_phase_files_take_events_without_depth_or_magnitude(events: EventList) -> None:
+    counts = {"nonlinloc": b"PUBLIC_ID", "hypodd": b"#", "nordic": b"STAT SP"}
+    found = {kind: export(events, kind).count(mark) for kind, mark in counts.items()}
+    assert found == {"nonlinloc": 4, "hypodd": 3, "nordic": 4}
+
+
 def test_table(events: EventList) -> None:
     lines = to_table(events).splitlines()
     assert len(lines) == 5

@@ -58,6 +58,19 @@ def test_the_own_catalogue_is_not_for_imports(catalog: Catalog) -> None:
         catalog.import_quakeml(document(many_events(1)), catalog=OWN)
 
 
+@pytest.mark.parametrize("name", ["", "all", "two words", "x" * 65])
+def test_a_catalogue_needs_a_name_one_can_ask_for(catalog: Catalog, name: str) -> None:
+    with pytest.raises(DataError, match="is no name of a catalogue"):
+        catalog.import_quakeml(document(many_events(1)), catalog=name)
+
+
+def test_events_nobody_could_know_again_are_left_out(catalog: Catalog) -> None:
+    nameless = document(many_events(2)).replace(b'"smi:other/event/x1"', b'""')
+    report = catalog.import_quakeml(nameless, catalog="other")
+    assert len(report.created) == 1
+    assert "has no publicID" in report.problems[0]
+
+
 def test_events_keep_the_agency_they_come_from(catalog: Catalog) -> None:
     catalog.replace_events(HOUR, [make_event()], catalog.begin_run("locate"))
     catalog.import_quakeml(document(many_events(2)), catalog="other")
