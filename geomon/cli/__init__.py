@@ -8,11 +8,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from geomon.cli.backfill import backfill_app
-from geomon.cli.catalog import catalog_app, picks_app
+from geomon.cli.catalog import catalog_app
 from geomon.cli.configuration import config_app, doctor
 from geomon.cli.locating import corrections_app, relocate, tune
 from geomon.cli.magnitude import magnitude_app
 from geomon.cli.models import model_app
+from geomon.cli.picks import picks_app
 from geomon.cli.processing import coverage, demo, ingest, locate, pick, run, watch
 from geomon.cli.review import review
 from geomon.cli.serving import serve, up, users_app
@@ -78,6 +79,9 @@ def main() -> None:
 
 
 def _fail(error: Exception, status: int) -> NoReturn:
-    line = " ".join(str(error).split())
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+    line = " ".join(text.split())
     print(f"geomon: {line}", file=sys.stderr)
     sys.exit(status)

@@ -84,7 +84,13 @@ def run(
     mode: ModeOption = "missing+failed",
     plan_file: Annotated[
         Path | None,
-        typer.Option("--plan", metavar="FILE", help="What `plan --json` printed, to do just that."),
+        typer.Option(
+            "--plan",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="What `plan --json` printed, to do just that.",
+        ),
     ] = None,
     parallel: ParallelOption = 1,
     max_hours: HoursOption = None,
@@ -143,6 +149,8 @@ def retry(
     if not as_json:
         for reason in planned.reasons:
             print(f"failed: {reason}")
+        if not planned.reasons:
+            print("nothing failed: there is nothing to do again")
     _do(network, planned, parallel, max_hours, max_cost, as_json=as_json)
 
 
@@ -182,4 +190,5 @@ def cancel(
     if as_json:
         print_json({"n_at_work": n_at_work})
     else:
-        print(f"told to stop; {n_at_work} units at work are finished")
+        told = f"{n_at_work} units at work are finished" if n_at_work else "none was at work"
+        print(f"backfills are told to stop; {told}")

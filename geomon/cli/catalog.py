@@ -1,4 +1,4 @@
-"""Commands that read and judge the catalogue and its picks."""
+"""Commands that read the catalogue."""
 
 import sys
 from collections.abc import Sequence
@@ -10,48 +10,56 @@ import typer
 
 from geomon.cli.common import (
     DEFAULT_CONFIG,
+    END_HELP,
+    START_HELP,
+    AsOfOption,
     ConfigOption,
     EndOption,
     JsonOption,
     OutputOption,
     StartOption,
-    StationsOption,
     box,
     load,
-    patterns,
     print_json,
     span_of,
+    tell_watched,
     write_bytes,
 )
 from geomon.errors import DataError, StoreError
 from geomon.events import Event
-from geomon.times import format_ns, to_ns
+from geomon.times import format_ns, parse_time, to_ns
 
 if TYPE_CHECKING:
     from geomon.events import Pick
     from geomon.stores.relocating import HeldOrigin
 
 catalog_app = typer.Typer(no_args_is_help=True, help="The event catalogue.")
-picks_app = typer.Typer(no_args_is_help=True, help="The phase picks.")
 
-AnyStart = Annotated[str, typer.Option("--start", metavar="T", help="Start, ISO 8601 UTC.")]
-AnyEnd = Annotated[str, typer.Option("--end", metavar="T", help="End (not included).")]
-BoxOption = Annotated[str, typer.Option("--bbox", metavar="W,S,E,N", help="Degrees.")]
+AnyStart = Annotated[
+    str, typer.Option("--start", metavar="T", help=f"{START_HELP} By default the first event.")
+]
+AnyEnd = Annotated[
+    str, typer.Option("--end", metavar="T", help=f"{END_HELP} By default after the last event.")
+]
+BoxOption = Annotated[
+    str, typer.Option("--bbox", metavar="W,S,E,N", help="Edges in degrees, such as 7,45,8,46.")
+]
 MinOption = Annotated[float | None, typer.Option("--min-magnitude", help="Smallest magnitude.")]
 MaxOption = Annotated[float | None, typer.Option("--max-magnitude", help="Largest magnitude.")]
-AsOfOption = Annotated[
-    str, typer.Option("--as-of", metavar="T", help="The catalogue as it was at this time.")
-]
 CatalogOption = Annotated[
     str, typer.Option("--catalog", help="Name of the catalogue, or all; the own one by default.")
 ]
 ContributorOption = Annotated[str, typer.Option(help="Agency that contributed the events.")]
-TypeOption = Annotated[str, typer.Option("--event-type", metavar="T,…", help="QuakeML types.")]
+TypeOption = Annotated[
+    str,
+    typer.Option("--event-type", metavar="TYPE,…", help="QuakeML types, such as quarry blast."),
+]
 AllOriginsOption = Annotated[
     bool, typer.Option("--all-origins", help="In QuakeML, also origins that are not preferred.")
 ]
 EventArgument = Annotated[str, typer.Argument(metavar="EVENT", help="Event id.")]
 _FILES = ("csv", "geojson", "quakeml", "parquet", "nonlinloc", "hypodd", "nordic")
+_WITHOUT_CREDITS = ("csv", "nonlinloc", "hypodd", "nordic")
 _FORMATS = ("table", *_FILES)
 _ORDERS = ("time", "-time", "magnitude", "-magnitude")
 
@@ -89,12 +97,26 @@ def query(
     if order_by not in _ORDERS:
         msg = f"--order-by {order_by}: allowed are {', '.join(_ORDERS)}"
         raise DataError(msg)
+    if output is not None and (as_json or form == "table"):
+        msg = f"--output {output}: give --format, one of {', '.join(_FILES)}, and no --json"
+        raise DataError(msg)
+    _check_order(start, end, "--start", "--end")
+    _check_order(min_magnitude, max_magnitude, "--min-magnitude", "--max-magnitude")
+    _check_order(min_depth, max_depth, "--min-depth", "--max-depth")
+    types = _event_types(event_type)
     network = load(config)
     space = workspace(network)
+    if catalog not in (known := ["all", *space.catalog.names()]):
+        msg = f"--catalog {catalog}: held are {', '.join(known)}"
+        raise DataError(msg)
+    agencies = space.catalog.contributors()
+    if contributor and contributor.lower() not in [one.lower() for one in agencies]:
+        msg = f"--contributor {contributor}: held are {', '.join(agencies)}"
+        raise DataError(msg)
     found = space.catalog.events(
         start or None, end or None, box(bbox), min_magnitude=min_magnitude,
         max_magnitude=max_magnitude, min_depth_km=min_depth, max_depth_km=max_depth,
-        event_type=event_type.split(",") if event_type else None,
+        event_type=types,
         catalog=None if catalog == "all" else catalog,
         contributors=[contributor] if contributor else None, as_of=as_of or None,
         order_by=cast("Order", order_by), limit=limit,
@@ -111,10 +133,9 @@ def query(
             if all_origins else None,
         )  # fmt: skip
         write_bytes(content, output)
-        for credit in credits:
-            print(f"geomon: waveforms of {credit.text()}", file=sys.stderr)
-    if not len(found) and start and end:
-        _tell_watched(config, start, end)
+        _tell_credits([credit.text() for credit in credits], form, output)
+    if not len(found):
+        tell_watched(network, "event", start, end, as_of=as_of)
 
 
 @catalog_app.command("completeness")
@@ -170,6 +191,9 @@ def export(
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Write all events, or those that meet some conditions, to a file."""
+    if form not in _FILES:
+        msg = f"--format {form}: allowed are {', '.join(_FILES)}"
+        raise DataError(msg)
     query(
         start=start, end=end, bbox=bbox, min_magnitude=min_magnitude, event_type=event_type,
         catalog=catalog, contributor=contributor, as_of=as_of, all_origins=all_origins, form=form,
@@ -191,7 +215,7 @@ def show(
     catalog = workspace(load(config)).catalog
     event = catalog.event(event_id, as_of or None)
     if event is None:
-        msg = f"{event_id}: no such event"
+        msg = f"{event_id}: no such event{f' as of {as_of}' if as_of else ''}"
         raise StoreError(msg)
     n_revisions = len(catalog.revisions(event.event_id))
     others = other_origins(catalog.database, event, as_of or None)
@@ -217,6 +241,7 @@ def diff(
     """Tell how the catalogue changed from one instant to another, or to now."""
     from geomon.services.workspace import workspace
 
+    _check_order(before, after, "A", "B")
     found = workspace(load(config)).catalog.diff(before, after or None)
     if as_json:
         print_json(
@@ -237,12 +262,18 @@ def diff(
         shown = one.after or one.before
         when = f"{shown.time:%Y-%m-%d %H:%M:%S}" if shown else ""
         print(f"{signs[one.kind]} {one.event_id}  {when}  {', '.join(one.columns)}".rstrip())
-    print(f"{len(found)} events differ", file=sys.stderr)
+    told = [
+        f"{sign} {sum(one.kind == kind for one in found)} {kind}" for kind, sign in signs.items()
+    ]
+    print(", ".join(told), file=sys.stderr)
 
 
 @catalog_app.command("import")
 def import_events(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="QuakeML 1.2 document.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="QuakeML 1.2 document."),
+    ],
     into: Annotated[str, typer.Option(help="Name of the catalogue they go to.")] = "imported",
     contributor: Annotated[
         str, typer.Option(help="Agency they come from; by default the one each event names.")
@@ -284,64 +315,38 @@ def digest(
         print(found)
 
 
-@picks_app.command("query")
-def picks_query(
-    start: StartOption,
-    end: EndOption,
-    stations: StationsOption = "",
-    phase: Annotated[str, typer.Option(help="P or S; both by default.")] = "",
-    min_probability: Annotated[float | None, typer.Option(help="Smallest probability.")] = None,
-    as_of: AsOfOption = "",
-    form: Annotated[str, typer.Option("--format", help="table or csv.")] = "table",
-    output: OutputOption = None,
-    config: ConfigOption = DEFAULT_CONFIG,
-    as_json: JsonOption = False,
+def _event_types(text: str) -> list[str] | None:
+    """Read ``TYPE,TYPE``; None for an empty text."""
+    if not text:
+        return None
+    from geomon.services.review import EVENT_TYPES
+
+    types = [part.strip() for part in text.split(",")]
+    if unknown := set(types).difference(EVENT_TYPES):
+        msg = f"--event-type {min(unknown)}: QuakeML has {', '.join(EVENT_TYPES)}"
+        raise DataError(msg)
+    return types
+
+
+def _check_order[T: (str, float)](
+    low: T | None, high: T | None, low_name: str, high_name: str
 ) -> None:
-    """List picks."""
-    from geomon.events import Phase
-    from geomon.services.workspace import workspace
-    from geomon.stores.exports import picks_to_csv
-
-    if phase not in {"", "P", "S"}:
-        msg = f"--phase {phase}: allowed are P and S"
-        raise DataError(msg)
-    if form not in {"table", "csv"}:
-        msg = f"--format {form}: allowed are table and csv"
-        raise DataError(msg)
-    found = workspace(load(config)).catalog.picks(
-        span_of(start, end), stations=patterns(stations),
-        phase=cast("Phase", phase) if phase else None, min_probability=min_probability,
-        as_of=as_of or None,
-    )  # fmt: skip
-    if as_json:
-        print_json(found.to_pandas().to_dict(orient="records"))
-    elif form == "csv":
-        write_bytes(picks_to_csv(found), output)
-    else:
-        for pick in found:
-            print(
-                f"{format_ns(to_ns(pick.time)):<27} {pick.phase} {pick.seed_id!s:<17} "
-                f"{pick.probability:.2f}"
-            )
-        print(f"{len(found)} picks", file=sys.stderr)
-
-
-def _tell_watched(config: str, start: str, end: str) -> None:
-    """Say on stderr how much of a span was watched, so that no event differs from no data."""
-    from geomon.errors import StationMetadataError
-    from geomon.services.coverage import coverage
-
-    try:
-        rows = coverage(load(config), span_of(start, end))
-    except StationMetadataError:
-        print("geomon: nothing was ever archived here: no data, not no earthquake", file=sys.stderr)
+    """Refuse two limits, times or numbers, that nothing can lie between."""
+    if low in (None, "") or high in (None, ""):
         return
-    if rows:
-        located = sum(row.located for row in rows) / len(rows)
-        print(
-            f"geomon: no such event; {located:.0%} of the station-hours of the span were watched",
-            file=sys.stderr,
-        )
+    values = [parse_time(one) if isinstance(one, str) else one for one in (low, high)]
+    if values[1] < values[0]:
+        msg = f"{high_name} {high} is below {low_name} {low}"
+        raise DataError(msg)
+
+
+def _tell_credits(credits: Sequence[str], form: str, output: Path | None) -> None:
+    """Say whose waveforms events were found in; beside a file that has no place for it, in one."""
+    for credit in credits:
+        print(f"geomon: waveforms of {credit}", file=sys.stderr)
+    if credits and output is not None and form in _WITHOUT_CREDITS:
+        beside = output.with_name(f"{output.name}.credits.txt")
+        beside.write_text("\n".join([*credits, ""]), encoding="utf-8")
 
 
 def _mechanism(event: Event) -> list[str]:

@@ -30,6 +30,9 @@ StationsOption = Annotated[
     str,
     typer.Option("--stations", metavar="NET.STA,…", help="Stations, wildcards allowed; else all."),
 ]
+AsOfOption = Annotated[
+    str, typer.Option("--as-of", metavar="T", help="As it was known at this time; by default now.")
+]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", metavar="FILE", help="Write here instead of stdout.")
 ]
@@ -156,6 +159,29 @@ def tell_problems(*reports: "Report") -> None:
     for report in reports:
         for problem in report.problems:
             print(f"geomon: {problem}", file=sys.stderr)
+
+
+def tell_watched(config: Config, what: str, start: str, end: str, *, as_of: str) -> None:
+    """Say on stderr how much of a span was watched, so that no event differs from no data."""
+    from geomon.errors import StationMetadataError
+    from geomon.services.coverage import coverage
+
+    none = f"geomon: no such {what}{f' as of {as_of}' if as_of else ''}"
+    if not (start and end):
+        print(f"{none}; with --start and --end, how much was watched is told", file=sys.stderr)
+        return
+    try:
+        rows = coverage(config, span_of(start, end))
+    except StationMetadataError:
+        print("geomon: nothing was ever archived here: no data, not no earthquake", file=sys.stderr)
+        return
+    if rows:
+        share = sum(row.picked if what == "pick" else row.located for row in rows) / len(rows)
+        by_now = " by now" if as_of else ""
+        print(
+            f"{none}; {share:.0%} of the station-hours of the span were watched{by_now}",
+            file=sys.stderr,
+        )
 
 
 def write_bytes(content: bytes, output: Path | None) -> None:

@@ -1,5 +1,6 @@
 """Commands that start servers, and say who may log in."""
 
+import socket
 import sys
 from getpass import getpass
 from pathlib import Path
@@ -13,17 +14,25 @@ from geomon.errors import ConfigError, DataError
 
 users_app = typer.Typer(no_args_is_help=True, help="Who may log in to the web services.")
 
+HostOption = Annotated[
+    str, typer.Option("--host", help="Address to listen on; 0.0.0.0 is all of this machine's.")
+]
+PortOption = Annotated[
+    int, typer.Option("--port", min=1, max=65_535, help="Port of the web page and services.")
+]
 UserArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user.")]
 _SHORTEST_PASSWORD = 8
 
 
 def up(
     config: ConfigOption = DEFAULT_CONFIG,
-    host: Annotated[str, typer.Option(help="Address the web services listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port of the web page and services.")] = 8080,
-    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect server.")] = 4200,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8080,
+    prefect_port: Annotated[
+        int, typer.Option(min=1, max=65_535, help="Port of the Prefect server and its page.")
+    ] = 4200,
 ) -> None:
-    """Start the Prefect server, a worker and the web services on this machine."""
+    """Start the Prefect server, workers and the web services on this machine; Ctrl-C stops them."""
     from geomon.services.up import up as start_all
 
     start_all(find_config(config), host=host, port=port, prefect_port=prefect_port)
@@ -31,14 +40,19 @@ def up(
 
 def serve(
     config: ConfigOption = DEFAULT_CONFIG,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8080,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8080,
 ) -> None:
-    """Serve FDSN web services and the web page."""
+    """Serve FDSN web services and the web page; Ctrl-C stops them."""
     from geomon.api.access import TOKEN_VARIABLE, Access, is_loopback
     from geomon.api.app import create_app
     from geomon.api.server import Server
 
+    try:
+        socket.getaddrinfo(host, port)
+    except socket.gaierror as error:
+        msg = f"--host {host}: no address of this machine: {error.strerror}"
+        raise DataError(msg) from error
     application = create_app(load(config), host=host)
     access: Access = application.state.access
     if not (is_loopback(host) or access.can_log_in):

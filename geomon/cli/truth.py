@@ -49,7 +49,7 @@ def merge(
     for one in done:
         others = ", ".join(one.others) or "a new event"
         print(f"{one.event_id} {words[one.kind]} {others}: {one.reason}")
-    print(f"{len(done)} {'found' if dry_run else 'done'}")
+    print(f"{len(done)} merges and splits {'to do (dry run)' if dry_run else 'done'}")
 
 
 def blasts(

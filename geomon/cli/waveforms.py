@@ -21,7 +21,7 @@ from geomon.cli.common import (
     span_of,
     tell_problems,
 )
-from geomon.errors import DataError
+from geomon.errors import DataError, NotArchived
 
 archive_app = typer.Typer(no_args_is_help=True, help="The waveform archive.")
 
@@ -99,6 +99,11 @@ def export(
     archive = workspace(load(config)).archive
     wanted = patterns(stations)
     streams = [s for s in archive.streams() if not wanted or s.station_id.matches(wanted)]
+    if not streams:
+        msg = (
+            f"{stations or config}: nothing of it is archived; `geomon archive info` lists what is"
+        )
+        raise NotArchived(msg)
     with progress_bars() as show:
         n_samples = archive.export(
             streams,

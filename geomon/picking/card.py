@@ -327,7 +327,7 @@ def read_card(folder: Path) -> PickerCard:
     try:
         return PickerCard.model_validate_json(path.read_bytes())
     except OSError as error:
-        msg = f"{path}: cannot be read ({error.strerror})"
+        msg = f"{path}: cannot be read ({error.strerror}); `geomon model list` names pickers"
         raise PickerMismatch(msg) from error
     except ValidationError as error:
         first = error.errors()[0]

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 type Progress = Callable[[str, int, int], None]
@@ -29,13 +30,25 @@ class Report:
         return dataclasses.asdict(self)
 
     def summary(self) -> str:
-        """Return one line with every count."""
+        """Return one line with every number, such as ``events 3, updated 0 in 2.5 s``."""
+        # Units that failed are named one by one as problems; zero of them is no news.
         parts = [
-            f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+            _words(name, value)
             for name, value in self.as_dict().items()
-            if not isinstance(value, dict | tuple | list)
+            if isinstance(value, int | float | datetime)
+            and name != "took_s"
+            and (name != "n_failed" or value)
         ]
-        return " ".join(parts)
+        return f"{', '.join(parts)} in {self.took_s:.3g} s".lstrip()
+
+
+def _words(name: str, value: float | datetime) -> str:
+    if isinstance(value, datetime):
+        return f"{name} {value:%Y-%m-%dT%H:%M:%S}Z"
+    unit = next((unit for unit in ("s", "km", "gb") if name.endswith(f"_{unit}")), "")
+    thing = name.removeprefix("n_").removesuffix(f"_{unit}" if unit else "").replace("_", " ")
+    shown = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{thing} {shown} {unit}".rstrip()
 
 
 def distinct(problems: list[str], at_most: int = 50) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from geomon.config import Config
 from geomon.services.ingest import IngestReport, ingest
 from geomon.services.locate import LocateReport, locate
-from geomon.services.pick import PickReport, pick
+from geomon.services.pick import PickReport, pick, picker_label
 from geomon.services.reports import Progress, no_progress
 from geomon.times import TimeSpan
 
@@ -32,8 +32,9 @@ def run(
     SourceError
         If no station metadata can be had at all.
     PickerMismatch
-        If the picker cannot be loaded.
+        If the picker does not exist or cannot be loaded.
     """
+    picker_label(config)  # told before hours are spent on fetching
     return RunReports(
         ingest(config, span, stations=stations, progress=progress),
         pick(config, span, stations=stations, progress=progress),

@@ -114,9 +114,10 @@ class Workspace:
         """
         from geomon.sources.stationxml import write_stationxml
 
+        source = self.source  # a config that describes none is told before a folder is made
         known = self.archive.document(_SNAPSHOT)
         try:
-            told = self.source.stations(span)
+            told = source.stations(span)
         except SourceError as error:
             if known is None:
                 raise

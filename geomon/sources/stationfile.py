@@ -92,6 +92,9 @@ def _read_csv(path: Path) -> StationFile:
     except UnicodeDecodeError as error:
         msg = f"{path}: neither StationXML nor a UTF-8 table"
         raise StationMetadataError(msg) from error
+    if not text.strip():
+        msg = f"{path}: is empty; it should be StationXML or a table of stations"
+        raise StationMetadataError(msg)
     reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
     # The units may be said: elevation_m, depth_m.
     columns = [(name or "").strip().lower().removesuffix("_m") for name in reader.fieldnames or ()]

@@ -86,7 +86,10 @@ class Archive:
                 msg = f"{url}: no archive can be made there: {error}"
                 raise type(error)(msg) from error
         elif found != ROOT_METADATA:
-            msg = f"{url}: not an archive of format {FORMAT}"
+            msg = (
+                f"{url}: not an archive of format {FORMAT}; choose another archive.url, or the "
+                "version of geomon that made it"
+            )
             raise StoreError(msg)
         if create:
             store.sweep()

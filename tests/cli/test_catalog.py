@@ -9,6 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from geomon.cli import app
+from geomon.errors import DataError
 from geomon.stores.catalog import Catalog
 from geomon.stores.quakeml import write_quakeml
 from geomon.stores.relocating import add_origins
@@ -61,6 +62,34 @@ def test_events_are_listed_as_asked(config, options, n_found):
     assert len(json.loads(geomon(config, "query", "--json", *options))) == n_found
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("query --catalog nope", "--catalog nope: held are all, geomon, other"),
+        ("query --event-type quake", "--event-type quake: QuakeML has not existing"),
+        ("query --min-magnitude 5 --max-magnitude 1", "--max-magnitude 1.0 is below"),
+        ("query --start 2024-05-02 --end 2024-05-01", "--end 2024-05-01 is below --start 2024"),
+        ("query --output events.txt", "--output events.txt: give --format, one of csv"),
+        ("export --format table", "--format table: allowed are csv"),
+        ("diff 2024-05-02 2024-05-01", "B 2024-05-01 is below A 2024-05-02"),
+    ],
+)
+def test_what_can_have_no_answer_is_told(config, words, expected):
+    done = CliRunner().invoke(app, ["catalog", *words.split(), "--config", str(config)])
+    assert isinstance(done.exception, DataError)
+    assert expected in str(done.exception)
+
+
+def test_an_empty_answer_says_what_it_is_worth(config):
+    found = ["catalog", "query", "--as-of", "2020-01-01", "--config", str(config)]
+    done = CliRunner().invoke(app, found)
+    assert "no such event as of 2020-01-01; with --start and --end" in done.stderr
+    span = ["--start", "2024-05-02", "--end", "2024-05-03", "--config", str(config)]
+    for asked in (["catalog", "query", "--min-depth", "99"], ["picks", "query", "--phase", "S"]):
+        done = CliRunner().invoke(app, [*asked, *span])
+        assert "nothing was ever archived here: no data, not no earthquake" in done.stderr
+
+
 def test_events_come_in_the_order_asked_for(config):
     found = json.loads(geomon(config, "query", "--json", "--order-by", "-magnitude"))
     sizes = [event["magnitude"] for event in found]
@@ -79,6 +108,9 @@ def test_every_format_is_exported(config, tmp_path, kind, mark):
     file = tmp_path / "events"
     geomon(config, "export", "--format", kind, "--output", str(file), "--bbox", "-30,60,-10,70")
     assert mark in file.read_bytes()
+    beside = tmp_path / "events.credits.txt"
+    assert beside.exists() == (kind in {"csv", "nonlinloc", "hypodd", "nordic"})
+    assert not beside.exists() or "10.7914/SN/GM" in beside.read_text()
 
 
 def test_origins_that_are_not_preferred_are_shown_and_exported(config, tmp_path):
