@@ -66,17 +66,3 @@ def test_live_daily_and_filled_back_are_the_same(recorded: Path, tmp_path: Path)
     assert digest(live) == expected
     assert filled(network(recorded, tmp_path / "one"), 1, seed=1) == expected
     assert filled(network(recorded, tmp_path / "four"), 4, seed=2) == expected
-    assert filled_while_watched(network(recorded, tmp_path / "both")) == expected
-
-
-def filled_while_watched(config: Config) -> str:
-    """Fill back while the monitor is at work on the same time."""
-
-    def meanwhile(stage: str, done: int, total: int) -> None:
-        if stage == "stations" and done == 3:
-            assert cycle(config, now=SPAN.start + timedelta(seconds=150)).n_failed == 0
-
-    assert run(config, plan(config, SPAN), progress=meanwhile).n_failed == 0
-    picks = workspace(config).catalog.picks(SPAN.padded(900))
-    assert len({(pick.seed_id, pick.phase, pick.time) for pick in picks}) == len(picks)
-    return digest(config)

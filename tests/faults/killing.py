@@ -21,10 +21,12 @@ from geomon.services.backfill import plan
 from geomon.services.backfill_run import run
 from geomon.services.ingest import ingest
 from geomon.services.locate import locate
+from geomon.services.monitor import cycle
 from geomon.services.pick import pick
 from geomon.services.workspace import workspace
-from geomon.times import TimeSpan
+from geomon.times import NS_PER_S, TimeSpan
 
+_CYCLE_NS = 30 * NS_PER_S
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["tests.faults.warm"])
 
@@ -56,6 +58,13 @@ def fill_back(config: Config, span: TimeSpan) -> None:
     """Plan and run a backfill, and fail loudly."""
     report = run(config, plan(config, span))
     assert not report.n_failed, report
+
+
+def watch_live(config: Config, span: TimeSpan) -> None:
+    """Run the monitor's cycles as if a span were passing now, and fail loudly."""
+    for part in span.steps(_CYCLE_NS):
+        report = cycle(config, now=part.end)
+        assert not report.n_failed, report
 
 
 @dataclass(slots=True)

@@ -12,9 +12,10 @@ from geomon.config import Config
 from geomon.ids import SeedId
 from geomon.services.workspace import workspace
 from geomon.stores.archive import Archive
-from geomon.times import NS_PER_DAY, TimeSpan
+from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan
 from geomon.waveforms import Segment
 from tests.counts import KILLS
+from tests.equivalence.stores import archived_samples
 from tests.faults import killing, swarm
 from tests.faults.networks import configured, write_recordings
 from tests.servers import dataselect_server
@@ -177,3 +178,30 @@ def test_backfills_at_once_end_like_one(
     assert len(events) == len(workspace(alone).catalog.events()) > 0
     picks = workspace(both).catalog.picks(swarm.DAY)
     assert len({(p.seed_id, p.phase, p.time) for p in picks}) == len(picks) > 0
+
+
+@pytest.mark.fault(43, slow=True)
+def test_overlapping_backfills_and_a_live_monitor_at_once_end_like_undisturbed_work(
+    recorded: Path, tmp_path: Path
+) -> None:
+    whole, minute_ns = swarm.RECORDED, 60 * NS_PER_S
+    alone, shared = (quick(swarm.configured(recorded, tmp_path / name)) for name in ("one", "all"))
+    killing.start(killing.fill_back, alone, whole).end()
+    works = (
+        (killing.fill_back, TimeSpan(whole.start_ns, whole.end_ns - minute_ns)),
+        (killing.watch_live, whole),
+        (killing.fill_back, TimeSpan(whole.start_ns + minute_ns, whole.end_ns)),
+    )
+    for worker in [killing.start(work, shared, span) for work, span in works]:
+        worker.end()
+    assert look_at_archive(shared) == []
+    assert archived_samples(shared, whole) == archived_samples(alone, whole)
+    assert killing.contents(shared, whole)[1] == killing.contents(alone, whole)[1]
+    events = workspace(shared).catalog.events()
+    assert len(events) == len(workspace(alone).catalog.events()) > 0
+
+
+def quick(config: Config) -> Config:
+    """Return a config whose picker starts at once."""
+    picker = config.picker.model_copy(update={"backend": "onnxruntime"})
+    return config.model_copy(update={"picker": picker})
