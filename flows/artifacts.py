@@ -29,7 +29,7 @@ def show_coverage(config: Config, span: TimeSpan, stations: Sequence[str] = ()) 
     """Leave a table of which station-hours were archived, picked and located."""
     if span.duration_s > _LONGEST_TABLE_S:
         return
-    drawn = table(coverage(config, span, stations=tuple(stations)))
+    drawn = table(coverage(config, span, stations=tuple(stations)), span)
     create_markdown_artifact(
         key="coverage",
         markdown=f"# Coverage of {config.network.name}\n\n```\n{drawn}\n```\n",

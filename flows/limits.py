@@ -5,14 +5,14 @@ lease: the slot of a worker that died comes back after a minute.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from urllib.parse import urlsplit
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.sync import concurrency
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from geomon.config import Config, FdsnSource, OpenDataSource, SeedLinkSource
 
@@ -41,10 +41,11 @@ def make_limits(client: SyncPrefectClient, config: Config) -> list[str]:
     for name in limit_names(config):
         limit = GlobalConcurrencyLimitCreate(name=name, limit=_AT_ONCE)
         try:
-            client.create_global_concurrency_limit(limit)
-        except ObjectAlreadyExists:
-            continue
-        made.append(f"limit {name}: {_AT_ONCE} tasks at once")
+            client.read_global_concurrency_limit_by_name(name)
+        except ObjectNotFound:
+            with suppress(ObjectAlreadyExists):  # somebody else was quicker
+                client.create_global_concurrency_limit(limit)
+                made.append(f"limit {name}: {_AT_ONCE} tasks at once")
     return made
 
 
