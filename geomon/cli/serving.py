@@ -10,7 +10,7 @@ import typer
 
 from geomon.cli.common import DEFAULT_CONFIG, ConfigOption, load
 from geomon.config import find_config
-from geomon.errors import ConfigError, DataError
+from geomon.errors import ConfigError, DataError, StoreError
 
 users_app = typer.Typer(no_args_is_help=True, help="Who may log in to the web services.")
 
@@ -47,13 +47,19 @@ def serve(
     from geomon.api.access import TOKEN_VARIABLE, Access, is_loopback
     from geomon.api.app import create_app
     from geomon.api.server import Server
+    from geomon.services.workspace import workspace
 
     try:
         socket.getaddrinfo(host, port)
     except socket.gaierror as error:
         msg = f"--host {host}: no address of this machine: {error.strerror}"
         raise DataError(msg) from error
-    application = create_app(load(config), host=host)
+    network = load(config)
+    try:
+        _ = workspace(network).catalog
+    except StoreError as error:  # it may yet come: a database may start later than its users
+        print(f"geomon: {error}: requests fail until that is mended", file=sys.stderr)
+    application = create_app(network, host=host)
     access: Access = application.state.access
     if not (is_loopback(host) or access.can_log_in):
         note = f"no one can change events here: set server.writers, or {TOKEN_VARIABLE}"
