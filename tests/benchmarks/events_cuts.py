@@ -18,7 +18,8 @@ from tests.faults.numbers import FAULTS
 _EQUIVALENCE = "tests/equivalence/test_any_cut.py"
 _NUMBERS = (35, 36, 53)
 _OF_FAULTS = (
-    "tests/equivalence", "tests/faults/test_metadata.py", "tests/locating", "tests/services",
+    _EQUIVALENCE, "tests/faults/test_metadata.py", "tests/locating/test_magnitude.py",
+    "tests/locating/test_tiles.py", "tests/services/test_run.py",
     "tests/sources/test_stations.py", "tests/sources/test_stationxml.py",
 )  # fmt: skip
 

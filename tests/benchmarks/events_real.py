@@ -34,7 +34,7 @@ from tests.locating.test_real import (
     italy_picks,
 )
 
-_FIELD_VP_KM_S = 4.25  # what was used is not published
+_FIELD_VP_KM_S = 4.25  # what was used is not published; fits the published places best
 _MINE = LayeredModel("mine", (-3.0,), (4.2,), (2.4,))  # as published distances and times imply
 _MINE_REGION = Region(
     west=-117.412, south=47.6765, east=-117.3985, north=47.6885, max_depth_km=1.0,
@@ -131,7 +131,8 @@ def _geothermal(data: Path) -> Figure:
         conditions=f"5 events outside the network, their picks; misses {words} km; Vp "
         f"{_FIELD_VP_KM_S} km/s supposed, as the model was not published, Vp/Vs {vp_vs:.2f} by "
         f"Wadati; published errors 0.6 to 1.1 km, 0.5 to 0.7 in depth; the places are anonymised: "
-        f"gaps from them (published): {', '.join(gaps)} degrees",
+        f"gaps from them (published): {', '.join(gaps)} degrees, and at any Vp they leave picks "
+        "residuals of 0.09 s, where 0.01 to 0.02 s are published",
     )  # fmt: skip
 
 
