@@ -68,8 +68,8 @@ def selection_of(values: Mapping[str, Any]) -> Selection:
     RequestProblem
         With status 400 if a code or the order of the times is not allowed.
     """
-    start_ns = values.get("starttime", _BEGINNING_NS)
-    end_ns = values.get("endtime", _END_NS)
+    start_ns = values.get("starttime", min(_BEGINNING_NS, values.get("endtime", _END_NS)))
+    end_ns = values.get("endtime", max(_END_NS, start_ns))
     if start_ns > end_ns:
         raise RequestProblem(400, "starttime is larger than endtime")
     return Selection(

@@ -34,7 +34,6 @@ type Time = datetime | str | int
 type Order = Literal["time", "-time", "magnitude", "-magnitude"]
 type _Index = Literal["cells", "sizes", "period", "updated"]
 
-_MOST_NS = 2**63 - 1
 _MAX_CELLS = 400
 """Boxes of more one-degree cells than this are looked up by time or magnitude instead."""
 _FEW = 20_000
@@ -44,7 +43,7 @@ _BATCH = 500
 
 
 def as_ns(time: Time) -> int:
-    """Return a time as nanoseconds since 1970 UTC; one no database can hold as the nearest it can.
+    """Return a time as nanoseconds since 1970 UTC.
 
     Raises
     ------
@@ -52,10 +51,8 @@ def as_ns(time: Time) -> int:
         If a text is no time or a `datetime` has no time zone.
     """
     if isinstance(time, str):
-        time_ns = parse_time(time)
-    else:
-        time_ns = to_ns(time) if isinstance(time, datetime) else int(time)
-    return min(max(time_ns, -_MOST_NS), _MOST_NS)
+        return parse_time(time)
+    return to_ns(time) if isinstance(time, datetime) else int(time)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ from sqlalchemy import (
     text,
 )
 
+from geomon.stores.nanoseconds import Nanoseconds
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -68,7 +70,7 @@ clock = Table(
     "clock",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("last_ns", BigInteger, nullable=False),
+    Column("last_ns", Nanoseconds, nullable=False),
 )
 
 run = Table(
@@ -77,8 +79,8 @@ run = Table(
     _id(),
     Column("run_id", String(80), nullable=False, unique=True),
     Column("kind", String(32), nullable=False),
-    Column("started_ns", BigInteger, nullable=False),
-    Column("finished_ns", BigInteger),
+    Column("started_ns", Nanoseconds, nullable=False),
+    Column("finished_ns", Nanoseconds),
     Column("code_version", String(64), nullable=False),
     Column("config_hash", String(64), nullable=False),
     Column("picker", String(160), nullable=False),
@@ -110,7 +112,7 @@ pick = Table(
     Column("stream", _Key, ForeignKey("stream.id"), nullable=False),
     Column("component", String(1), nullable=False),
     Column("phase", String(8), nullable=False),
-    Column("time_ns", BigInteger, nullable=False),
+    Column("time_ns", Nanoseconds, nullable=False),
     Column("probability", Double),
     Column("uncertainty_s", Double),
     Column("snr", Double),
@@ -119,8 +121,8 @@ pick = Table(
     Column("polarity_probability", Double),
     Column("picker", _Key, ForeignKey("picker.id"), nullable=False),
     Column("mode", String(16), nullable=False),
-    Column("valid_from", BigInteger, nullable=False),
-    Column("valid_to", BigInteger),
+    Column("valid_from", Nanoseconds, nullable=False),
+    Column("valid_to", Nanoseconds),
     _run(),
 )
 Index(
@@ -141,7 +143,7 @@ event = Table(
     _id(),
     Column("event_id", String(64), nullable=False, unique=True),
     Column("catalog", String(64), nullable=False),
-    Column("owner_ns", BigInteger, nullable=False),
+    Column("owner_ns", Nanoseconds, nullable=False),
     Column("merged_into", _Key, ForeignKey("event.id")),
     _run(),
 )
@@ -152,7 +154,7 @@ origin = Table(
     metadata,
     _id(),
     Column("event", _Key, ForeignKey("event.id"), nullable=False, index=True),
-    Column("time_ns", BigInteger, nullable=False),
+    Column("time_ns", Nanoseconds, nullable=False),
     Column("latitude", Double, nullable=False),
     Column("longitude", Double, nullable=False),
     Column("depth_km", Double),
@@ -252,13 +254,13 @@ event_revision = Table(
     _id(),
     Column("event", _Key, ForeignKey("event.id"), nullable=False),
     Column("revision", Integer, nullable=False),
-    Column("valid_from", BigInteger, nullable=False),
-    Column("valid_to", BigInteger),
+    Column("valid_from", Nanoseconds, nullable=False),
+    Column("valid_to", Nanoseconds),
     Column("origin", _Key, ForeignKey("origin.id"), nullable=False, index=True),
     Column("magnitude", _Key, ForeignKey("magnitude.id")),
     # Copies from event, origin and magnitude: a question is answered from this table alone.
     Column("catalog", String(64), nullable=False),
-    Column("time_ns", BigInteger, nullable=False),
+    Column("time_ns", Nanoseconds, nullable=False),
     Column("cell", Integer, nullable=False),
     Column("latitude", Double, nullable=False),
     Column("longitude", Double, nullable=False),
@@ -311,8 +313,8 @@ ledger = Table(
     metadata,
     Column("product", String(16), primary_key=True),
     Column("key", String(40), primary_key=True),
-    Column("start_ns", BigInteger, primary_key=True, autoincrement=False),
-    Column("end_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("start_ns", Nanoseconds, primary_key=True, autoincrement=False),
+    Column("end_ns", Nanoseconds, primary_key=True, autoincrement=False),
     Column("version", String(64), nullable=False),
     Column("input_hash", Text, nullable=False),
     Column("state", String(16), nullable=False),
@@ -320,8 +322,8 @@ ledger = Table(
     Column("error", Text, nullable=False),
     Column("n_items", BigInteger, nullable=False),
     Column("seconds", Double),
-    Column("updated_ns", BigInteger, nullable=False),
-    Column("lease_until_ns", BigInteger),
+    Column("updated_ns", Nanoseconds, nullable=False),
+    Column("lease_until_ns", Nanoseconds),
     _run(),
 )
 
@@ -329,12 +331,12 @@ gap = Table(
     "gap",
     metadata,
     Column("key", String(40), primary_key=True),
-    Column("start_ns", BigInteger, primary_key=True, autoincrement=False),
-    Column("end_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("start_ns", Nanoseconds, primary_key=True, autoincrement=False),
+    Column("end_ns", Nanoseconds, primary_key=True, autoincrement=False),
     Column("state", String(16), nullable=False),
     Column("n_asked", Integer, nullable=False),
-    Column("first_asked_ns", BigInteger, nullable=False),
-    Column("asked_ns", BigInteger, nullable=False),
+    Column("first_asked_ns", Nanoseconds, nullable=False),
+    Column("asked_ns", Nanoseconds, nullable=False),
     _run(),
 )
 Index("ix_gap_end_ns", gap.c.end_ns)
@@ -344,9 +346,9 @@ quality = Table(
     metadata,
     Column("stream", _Key, ForeignKey("stream.id"), primary_key=True, autoincrement=False),
     Column("component", String(1), primary_key=True),
-    Column("day_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("day_ns", Nanoseconds, primary_key=True, autoincrement=False),
     Column("fingerprint", String(64), nullable=False),
-    Column("assessed_ns", BigInteger, nullable=False),
+    Column("assessed_ns", Nanoseconds, nullable=False),
     Column("sampling_rate_hz", Double),
     Column("n_samples", BigInteger, nullable=False),
     Column("availability", Double, nullable=False),
@@ -379,7 +381,7 @@ request = Table(
     _id(),
     Column("url", Text, nullable=False),
     Column("request", Text, nullable=False),
-    Column("asked_ns", BigInteger, nullable=False),
+    Column("asked_ns", Nanoseconds, nullable=False),
     Column("took_s", Double, nullable=False),
     Column("outcome", String(16), nullable=False),
     Column("n_bytes", BigInteger, nullable=False),
@@ -396,7 +398,7 @@ trained_picker = Table(
     Column("card", Text, nullable=False),
     Column("weights", LargeBinary, nullable=False),
     Column("manifest", Text, nullable=False),
-    Column("added_ns", BigInteger, nullable=False),
+    Column("added_ns", Nanoseconds, nullable=False),
     _run(),
 )
 
@@ -409,7 +411,7 @@ picker_decision = Table(
     Column("challenger", _Key, ForeignKey("trained_picker.id"), nullable=False),
     Column("reason", Text, nullable=False),
     Column("actor", String(160), nullable=False),
-    Column("decided_ns", BigInteger, nullable=False),
+    Column("decided_ns", Nanoseconds, nullable=False),
     Column("alpha", Double, nullable=False),
     Column("report", Text, nullable=False),
     _run(),
@@ -419,10 +421,10 @@ reviewed_window = Table(
     "reviewed_window",
     metadata,
     Column("stream", _Key, ForeignKey("stream.id"), primary_key=True, autoincrement=False),
-    Column("start_ns", BigInteger, primary_key=True, autoincrement=False),
-    Column("end_ns", BigInteger, nullable=False),
+    Column("start_ns", Nanoseconds, primary_key=True, autoincrement=False),
+    Column("end_ns", Nanoseconds, nullable=False),
     Column("actor", String(160), nullable=False),
-    Column("reviewed_ns", BigInteger, nullable=False),
+    Column("reviewed_ns", Nanoseconds, nullable=False),
     _run(),
 )
 
@@ -434,6 +436,6 @@ pick_verdict = Table(
     Column("verdict", String(16), nullable=False),
     Column("actor", String(160), nullable=False),
     Column("reason", Text, nullable=False),
-    Column("judged_ns", BigInteger, nullable=False),
+    Column("judged_ns", Nanoseconds, nullable=False),
     _run(),
 )

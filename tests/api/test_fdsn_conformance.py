@@ -160,6 +160,21 @@ def test_times_may_be_written_in_every_way_that_is_specified(client):
     assert whole.text == answers.pop()
 
 
+@pytest.mark.parametrize("resource", SPECIFIED)
+def test_times_may_lie_as_far_as_they_can_be_written(client, resource):
+    later = 200 if "station" in resource else 204  # epochs without end
+    limits = {
+        "start=0001-01-01&end=9999-12-31T23:59:59.999999": 200,
+        "end=9999-12-31&station=GM01": 200 if "event" not in resource else 400,
+        "end=0001-01-01": 204,
+        "start=1000-01-01&end=1000-01-02": 204,
+        "start=9999-12-31T23:00:00&end=9999-12-31T23:59:60": later,
+        "start=2999-01-01": later,
+    }
+    for query, status in limits.items():
+        assert client.get(f"/fdsnws/{resource}?{query}").status_code == status, query
+
+
 def test_the_empty_location_is_two_dashes(client):
     def rows(location: str) -> list[list[str]]:
         answer = ask(client, "availability/1/extent", location=location)

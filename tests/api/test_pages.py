@@ -87,6 +87,8 @@ def test_coverage_tells_no_events_from_no_data(client):
     assert (nothing["watched"], nothing["archived"]) == (0, 0)
     assert client.get("/api/coverage?start=1900-01-01&end=2020-01-02").status_code == 400
     assert client.get("/api/coverage?start=2020-01-02&end=2020-01-01").status_code == 400
+    far = client.get("/api/coverage?start=9999-01-01&end=9999-01-02").json()
+    assert (far["watched"], far["archived"]) == (0, 0)
 
 
 def test_stations_have_positions_and_health(client, space):
