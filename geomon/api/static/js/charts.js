@@ -1,7 +1,6 @@
 // The plots of a station: drum, noise, pick rate and residuals. Each draws a canvas from an answer.
 
-import { clock, day } from "./format.js";
-import { niceTicks, prepare, timeTicks } from "./plots.js";
+import { niceTicks, prepare, timeMarks } from "./plots.js";
 import { css } from "./theme.js";
 
 const LEFT = 44;
@@ -28,11 +27,6 @@ function frame(pen, { x, y, xTicks, yTicks, left, right, top, bottom }) {
 }
 
 const minus = (text) => text.replace("-", "−");
-
-function timeMarks(from, to, wanted) {
-  const { ticks, step } = timeTicks(from, to, wanted);
-  return ticks.map((t, i) => [t, step >= 86400000 ? day(t).slice(i ? 5 : 0) : i === 0 || t % 86400000 === 0 ? `${day(t).slice(5)} ${clock(t).slice(0, 5)}` : clock(t).slice(0, 5)]);
-}
 
 // A day, one line an hour; picks as ticks, events as open circles at their origin time.
 export function drawDrum(canvas, drum, { picks = [], events = [] } = {}) {

@@ -3,7 +3,7 @@
 
 import { getBackfill, getGrid } from "./api.js";
 import { clock, day, el, percent, plural } from "./format.js";
-import { prepare, timeTicks } from "./plots.js";
+import { prepare, timeMarks } from "./plots.js";
 import { css } from "./theme.js";
 
 const LEFT = 118;
@@ -190,14 +190,12 @@ export class CoverageView {
   axis(pen, right, bottom) {
     const from = Date.parse(this.grid.start);
     const to = from + this.grid.n_steps * this.grid.step_s * 1000;
-    const { ticks, step } = timeTicks(from, to, (right - LEFT) / 92);
     pen.textAlign = "center";
-    for (const [i, t] of ticks.entries()) {
+    for (const [t, text] of timeMarks(from, to, (right - LEFT) / 92)) {
       const x = LEFT + ((t - from) / (to - from)) * (right - LEFT);
       pen.fillStyle = css("line");
       pen.fillRect(Math.round(x), TOP - 6, 1, bottom - TOP + 10);
       pen.fillStyle = css("muted");
-      const text = step >= 86400000 ? day(t).slice(i ? 5 : 0) : t % 86400000 === 0 || i === 0 ? `${day(t).slice(5)} ${clock(t).slice(0, 5)}` : clock(t).slice(0, 5);
       const half = pen.measureText(text).width / 2;
       const at = Math.min(Math.max(x, LEFT + half - 20), right + RIGHT - half);
       pen.fillText(text, at, bottom + 16);

@@ -35,7 +35,9 @@ export function duration(ms) {
   if (minutes < 100) return `${minutes} min`;
   const hours = ms / 3600000;
   if (hours < 36) return `${Number(hours.toFixed(1))} h`;
-  return `${Number((hours / 24).toFixed(1))} days`;
+  const days = hours / 24;
+  if (days > 730) return `${Number((days / 365.25).toFixed(1))} years`;
+  return `${Number(days.toFixed(days < 20 ? 1 : 0))} days`;
 }
 
 export function percent(fraction) {

@@ -6,6 +6,7 @@ import { css, radiusExpression } from "./theme.js";
 
 const FONT = ["sans-serif"]; // without a glyph server MapLibre draws text with local fonts
 const EMPTY = { type: "FeatureCollection", features: [] };
+const PROPOSAL = ["proposal", "proposal-place"];
 const WORLD = [[-170, -60], [170, 75]];
 
 const collection = (features) => ({ type: "FeatureCollection", features });
@@ -42,6 +43,11 @@ export function ellipseRing(event) {
   return ring;
 }
 
+function outline({ west, east: end, south, north }) {
+  const east = end < west ? end + 360 : end;
+  return { type: "LineString", coordinates: [[west, south], [east, south], [east, north], [west, north], [west, south]] };
+}
+
 export class EventMap {
   constructor(container, { view, onMove, onSelect, onHover, onStation, onStationSelect }) {
     Object.assign(this, { onMove, onSelect, onHover, onStation, onStationSelect });
@@ -70,20 +76,21 @@ export class EventMap {
 
   dress() {
     const map = this.map;
-    for (const id of ["land", "coast", "borders", "graticule", "region", "ellipses", "stations", "events", "selected", "proposal"]) {
-      map.addSource(id, { type: "geojson", data: EMPTY, ...(id === "events" ? { promoteId: "id" } : {}) });
+    for (const id of ["land", "frame", "ellipses", "stations", "events", "lit", "selected", "proposal"]) {
+      map.addSource(id, { type: "geojson", data: EMPTY });
     }
     map.addImage("station", triangle(), { sdf: true, pixelRatio: 3 });
     const add = (id, type, source, paint, extra = {}) => map.addLayer({ id, type, source, paint, ...extra });
-    add("land", "fill", "land", {});
-    add("coast", "line", "coast", { "line-width": 0.8 });
-    add("borders", "line", "borders", { "line-width": 0.7, "line-dasharray": [4, 3] });
-    add("graticule", "line", "graticule", { "line-width": 0.6 }, { filter: ["==", ["geometry-type"], "LineString"] });
-    add("graticule-labels", "symbol", "graticule", {}, {
-      filter: ["==", ["geometry-type"], "Point"],
+    const kind = (name) => ({ filter: ["==", ["get", "kind"], name] });
+    add("land", "fill", "land", {}, kind("land"));
+    add("coast", "line", "land", { "line-width": 0.8 }, kind("coast"));
+    add("borders", "line", "land", { "line-width": 0.7, "line-dasharray": [4, 3] }, kind("borders"));
+    add("graticule", "line", "frame", { "line-width": 0.6 }, kind("line"));
+    add("graticule-labels", "symbol", "frame", {}, {
+      ...kind("label"),
       layout: { "text-field": ["get", "label"], "text-font": FONT, "text-size": 10, "text-anchor": ["get", "anchor"], "text-offset": ["get", "offset"], "text-allow-overlap": true },
     });
-    add("region", "line", "region", { "line-width": 1, "line-dasharray": [2, 3] });
+    add("region", "line", "frame", { "line-width": 1, "line-dasharray": [2, 3] }, kind("region"));
     add("ellipses", "fill", "ellipses", { "fill-opacity": 0.07 }, { minzoom: 7.5 });
     add("ellipse-lines", "line", "ellipses", { "line-opacity": 0.45, "line-width": 0.8 }, { minzoom: 7.5 });
     add("stations", "symbol", "stations", { "icon-halo-width": 1.2 }, {
@@ -93,10 +100,8 @@ export class EventMap {
       minzoom: 7,
       layout: { "text-field": ["get", "station"], "text-font": FONT, "text-size": 10.5, "text-offset": [0, 0.85], "text-anchor": "top", "text-optional": true },
     });
-    add("events", "circle", "events", {
-      "circle-opacity": ["case", ["boolean", ["feature-state", "lit"], false], 1, 0.78],
-      "circle-stroke-width": ["case", ["boolean", ["feature-state", "lit"], false], 2, 0.7],
-    }, { layout: { "circle-sort-key": ["-", 0, ["coalesce", ["get", "mag"], -0.5]] } });
+    add("events", "circle", "events", { "circle-opacity": 0.78, "circle-stroke-width": 0.7 });
+    add("lit", "circle", "lit", { "circle-stroke-width": 2 });
     add("selected", "circle", "selected", { "circle-opacity": 0, "circle-stroke-width": 2 });
     add("proposal", "line", "proposal", { "line-width": 1.6, "line-dasharray": [2, 1.5] });
     add("proposal-place", "circle", "proposal", { "circle-radius": 5, "circle-stroke-width": 2 }, { filter: ["==", ["geometry-type"], "Point"] });
@@ -105,7 +110,6 @@ export class EventMap {
     this.dressed = true;
     this.setEvents(this.shown.events, this.shown.scale, this.shown.smallest);
     this.setStations(this.shown.stations);
-    this.setRegion(this.shown.region);
     this.select(this.shown.selected);
     this.graticule();
   }
@@ -133,7 +137,8 @@ export class EventMap {
     paint("stations", "icon-halo-color", css("land"));
     paint("station-labels", "text-color", css("muted"));
     paint("station-labels", "text-halo-color", css("land"));
-    paint("events", "circle-stroke-color", ["case", ["boolean", ["feature-state", "lit"], false], css("ink"), css("land")]);
+    paint("events", "circle-stroke-color", css("land"));
+    paint("lit", "circle-stroke-color", css("ink"));
     paint("selected", "circle-stroke-color", css("accent"));
     paint("proposal", "line-color", css("accent"));
     paint("proposal-place", "circle-color", css("accent"));
@@ -142,7 +147,7 @@ export class EventMap {
 
   colourEvents() {
     const colours = this.shown.scale.expression;
-    this.map.setPaintProperty("events", "circle-color", colours);
+    for (const layer of ["events", "lit"]) this.map.setPaintProperty(layer, "circle-color", colours);
     this.map.setPaintProperty("ellipses", "fill-color", colours);
     this.map.setPaintProperty("ellipse-lines", "line-color", colours);
   }
@@ -192,7 +197,7 @@ export class EventMap {
 
   async drawLand() {
     const shapes = await this.land.shapes(this.bounds(), this.map.getZoom());
-    for (const [id, geometry] of Object.entries(shapes ?? {})) this.map.getSource(id).setData({ type: "Feature", geometry, properties: {} });
+    if (shapes) this.map.getSource("land").setData(collection(Object.entries(shapes).map(([kind, geometry]) => ({ type: "Feature", geometry, properties: { kind } }))));
   }
 
   graticule() {
@@ -207,8 +212,8 @@ export class EventMap {
     const south = Math.max(bounds.getSouth(), -85);
     const north = Math.min(bounds.getNorth(), 85);
     const features = [];
-    const line = (coordinates) => features.push({ type: "Feature", geometry: { type: "LineString", coordinates }, properties: {} });
-    const label = (coordinates, text, anchor, offset) => features.push({ type: "Feature", geometry: { type: "Point", coordinates }, properties: { label: text, anchor, offset } });
+    const line = (coordinates) => features.push({ type: "Feature", geometry: { type: "LineString", coordinates }, properties: { kind: "line" } });
+    const label = (coordinates, text, anchor, offset) => features.push({ type: "Feature", geometry: { type: "Point", coordinates }, properties: { kind: "label", label: text, anchor, offset } });
     for (let i = Math.ceil(west / step); i * step <= east; i += 1) {
       const x = i * step;
       const shown = ((((x + 180) % 360) + 360) % 360) - 180;
@@ -221,22 +226,21 @@ export class EventMap {
       if (this.map.project([west, y]).y < 34) continue; // the corner belongs to the meridians
       label([west, y], `${Math.abs(y).toFixed(decimals)}°${Math.abs(y) < 1e-9 ? "" : y < 0 ? "S" : "N"}`, "bottom-left", [0.4, -0.2]);
     }
-    this.map.getSource("graticule").setData(collection(features));
+    if (this.shown.region) features.push({ type: "Feature", geometry: outline(this.shown.region), properties: { kind: "region" } });
+    this.map.getSource("frame").setData(collection(features));
   }
 
   setEvents(events, scale, smallest) {
     Object.assign(this.shown, { events, scale, smallest });
     if (!this.dressed || !scale) return;
     this.colourEvents();
-    this.map.setPaintProperty("events", "circle-radius", radiusExpression(smallest));
+    for (const layer of ["events", "lit"]) this.map.setPaintProperty(layer, "circle-radius", radiusExpression(smallest));
     this.map.setPaintProperty("selected", "circle-radius", ["+", 4.5, radiusExpression(smallest)]);
-    this.map.getSource("events").setData(collection(events.map((event) => ({
-      type: "Feature",
-      geometry: { type: "Point", coordinates: [event.longitude, event.latitude] },
-      properties: { id: event.id, mag: event.mag, place: scale.place(event) },
-    }))));
+    const largestFirst = [...events].sort((a, b) => (b.mag ?? -9) - (a.mag ?? -9)); // the small ones lie on top
+    this.map.getSource("events").setData(collection(largestFirst.map((event) => this.feature(event))));
     this.ellipses();
     this.select(this.shown.selected);
+    this.mark("lit", this.hovered);
   }
 
   // Ellipses are only worth drawing where they are larger than a few pixels and not too many.
@@ -262,25 +266,33 @@ export class EventMap {
 
   setRegion(region) {
     this.shown.region = region;
-    if (!this.dressed || !region) return;
-    const { west, south, north } = region;
-    const east = region.east < west ? region.east + 360 : region.east;
-    const coordinates = [[west, south], [east, south], [east, north], [west, north], [west, south]];
-    this.map.getSource("region").setData({ type: "Feature", geometry: { type: "LineString", coordinates }, properties: {} });
+    if (this.dressed) this.graticule();
   }
 
   select(id) {
     this.shown.selected = id;
     if (!this.dressed) return;
-    const event = this.shown.events.find((e) => e.id === id);
-    this.map.getSource("selected").setData(event ? collection([{
-      type: "Feature", geometry: { type: "Point", coordinates: [event.longitude, event.latitude] }, properties: { mag: event.mag },
-    }]) : EMPTY);
+    this.mark("selected", id);
+  }
+
+  // The one event a layer of its own is for.
+  mark(layer, id) {
+    const event = id && this.shown.events.find((e) => e.id === id);
+    this.map.getSource(layer).setData(event ? this.feature(event) : EMPTY);
+  }
+
+  feature(event) {
+    return {
+      type: "Feature",
+      geometry: { type: "Point", coordinates: [event.longitude, event.latitude] },
+      properties: { id: event.id, mag: event.mag, place: this.shown.scale.place(event) },
+    };
   }
 
   // A solution that is not saved yet, with its ellipse, and how far it is from the one held.
   propose(held, proposed) {
     if (!this.dressed) return;
+    for (const layer of PROPOSAL) this.map.setLayoutProperty(layer, "visibility", proposed ? "visible" : "none");
     const features = [];
     const add = (type, coordinates) => features.push({ type: "Feature", geometry: { type, coordinates }, properties: {} });
     if (proposed) {
@@ -295,8 +307,7 @@ export class EventMap {
 
   light(id) {
     if (!this.dressed || id === this.hovered) return;
-    if (this.hovered) this.map.setFeatureState({ source: "events", id: this.hovered }, { lit: false });
-    if (id) this.map.setFeatureState({ source: "events", id }, { lit: true });
+    this.mark("lit", id);
     this.hovered = id;
   }
 

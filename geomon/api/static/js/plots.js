@@ -3,13 +3,37 @@
 import { clock, day } from "./format.js";
 import { css, radius } from "./theme.js";
 
-const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 432000, 864000, 2592000, 7776000, 31536000];
+const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 432000, 864000];
+const STEPS_MONTHS = [1, 3, 6, 12, 24, 60, 120, 240, 600, 1200];
+const MONTH_MS = 30.44 * 86400e3;
 
+// Round times to mark between two: every so many seconds or, further apart, first days of months.
 export function timeTicks(from, to, wanted) {
-  const step = (STEPS_S.find((s) => (to - from) / (s * 1000) <= wanted) ?? 157680000) * 1000;
+  const seconds = STEPS_S.find((s) => (to - from) / (s * 1000) <= wanted);
   const ticks = [];
+  if (!seconds) {
+    const months = STEPS_MONTHS.find((m) => (to - from) / (m * MONTH_MS) <= wanted) ?? STEPS_MONTHS.at(-1);
+    const firstDay = (month) => Date.UTC(Math.floor(month / 12), month % 12);
+    let month = new Date(from).getUTCFullYear() * 12;
+    month -= month % months;
+    for (; firstDay(month) <= to; month += months) if (firstDay(month) >= from) ticks.push(firstDay(month));
+    return { ticks, step: months * MONTH_MS };
+  }
+  const step = seconds * 1000;
   for (let t = Math.ceil(from / step) * step; t <= to; t += step) ticks.push(t);
   return { ticks, step };
+}
+
+// The same times with what to write at them: the date where it changes, else the hour.
+export function timeMarks(from, to, wanted) {
+  const { ticks, step } = timeTicks(from, to, wanted);
+  const text = (t, i) => {
+    if (step >= MONTH_MS) return day(t).slice(0, step >= 12 * MONTH_MS ? 4 : 7);
+    if (step >= 86400e3) return day(t).slice(i ? 5 : 0);
+    if (i === 0 || t % 86400e3 === 0) return `${day(t).slice(5)} ${clock(t).slice(0, 5)}`;
+    return clock(t).slice(0, step < 60e3 ? 8 : 5);
+  };
+  return ticks.map((t, i) => [t, text(t, i)]);
 }
 
 export function niceTicks(low, high, wanted) {
@@ -159,7 +183,7 @@ class EventPlot {
       pen.fillStyle = this.scale.colour(i > SHADES ? null : i / SHADES);
       pen.beginPath();
       for (const { x, y, r } of points) {
-        if (r < 3.5) pen.rect(x - r * 0.8, y - r * 0.8, r * 1.6, r * 1.6);
+        if (r < 3.5) pen.fillRect(x - r * 0.8, y - r * 0.8, r * 1.6, r * 1.6); // sooner drawn than a path of them all
         else {
           pen.moveTo(x + r, y);
           pen.arc(x, y, r, 0, 2 * Math.PI);
@@ -303,14 +327,11 @@ export class TimePlot extends EventPlot {
 
   timeAxis(pen, bottom) {
     const [from, to] = this.span;
-    const { ticks, step } = timeTicks(from, to, (this.right - this.left) / 84);
     pen.textAlign = "center";
     pen.fillStyle = css("muted");
-    for (const [i, t] of ticks.entries()) {
+    for (const [t, text] of timeMarks(from, to, (this.right - this.left) / 84)) {
       const x = this.x(t);
       pen.fillRect(Math.round(x), bottom, 1, 3);
-      const midnight = t % 86400000 === 0;
-      const text = step >= 86400000 ? day(t).slice(i ? 5 : 0) : midnight || i === 0 ? `${day(t).slice(5)} ${clock(t).slice(0, 5)}` : clock(t).slice(0, step < 60000 ? 8 : 5);
       const half = pen.measureText(text).width / 2;
       pen.fillText(text, Math.min(Math.max(x, this.left - 30 + half), this.right + 12 - half), bottom + 19);
     }
