@@ -18,6 +18,7 @@
     │   ├── StoreUnavailable           retryable: a store behind a network does not answer
     │   └── StoreTimeout               a question took longer than it may
     ├── ClusterUnavailable           retryable: the Dask cluster, or what the work needs of it
+    ├── OutOfMemory                  retryable: a picker's network does not fit beside all else
     └── PickerMismatch (ValueError)  a picker and its card, or a picker and the data, disagree
 
 Expected outcomes (no data, too few picks) are values, not errors. A message starts with the
@@ -97,6 +98,12 @@ class StoreUnavailable(StoreError):
 
 class StoreTimeout(StoreError):
     """A question took longer than whoever asked allows; a narrower one may not."""
+
+
+class OutOfMemory(GeomonError):
+    """Memory runs out with the least a picker can be given; it may not when less else runs."""
+
+    retryable = True
 
 
 class PickerMismatch(GeomonError, ValueError):

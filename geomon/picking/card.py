@@ -25,6 +25,7 @@ from geomon.picking.backend import load_keras
 from geomon.picking.convolutions import read_convolutions
 from geomon.picking.keras_archive import check_archive, undated
 from geomon.picking.layers import own_layers
+from geomon.picking.memory import Halving
 from geomon.picking.run_keras import Precision, gpus, keras_network
 from geomon.picking.windows import Network, Windows, curves
 
@@ -186,9 +187,7 @@ class Picker:
 
     @cached_property
     def _network(self) -> Network:
-        if self.network is not None:
-            return self.network
-        return keras_network(self.model)
+        return Halving(keras_network(self.model) if self.network is None else self.network)
 
     def predict(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network on normalised waveforms.
@@ -208,6 +207,8 @@ class Picker:
         ------
         PickerMismatch
             If the length does not fit, or input or output is not finite.
+        OutOfMemory
+            If memory runs out even when they are run one at a time.
         """
         if not np.isfinite(waveforms).all():
             msg = f"{self.card.label}: the model's input is not finite"
