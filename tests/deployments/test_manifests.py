@@ -109,6 +109,9 @@ def test_both_start_the_same_with_the_same_settings() -> None:
         assert command == theirs[name]["command"], name
         assert {"configMapRef": {"name": "prefect-settings"}} in theirs[name]["envFrom"], name
         assert service["env_file"] == ["prefect.env"], name
+    for name in ("worker", "gpu-worker"):  # they start again with their server
+        assert ours[name]["depends_on"]["prefect"]["restart"] is True
+        assert theirs[name]["livenessProbe"]["httpGet"]["host"] == "prefect"
     [addresses] = [d for d in manifests() if d["metadata"]["name"] == "addresses"]
     environment = compose()["services"]["worker"]["environment"]
     assert addresses["data"].items() <= environment.items()
