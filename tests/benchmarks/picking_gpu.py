@@ -46,7 +46,7 @@ def timed(function):
     if watching is None:
         return runs / took, None
     watching.terminate()
-    busy = [float(line) for line in watching.communicate()[0].split()]
+    busy = [float(line) for line in watching.communicate()[0].split() if line.isdigit()]
     return runs / took, sum(busy) / len(busy) / 100 if busy else None
 x = np.random.default_rng(0).normal(size=(picker.batch, PIECE + 2 * HALO, 3)).astype(np.float32)
 network, network_busy = timed(lambda: picker.predict(x))
