@@ -4,6 +4,7 @@ The registry is read anew whenever a picker is asked for, so that a promotion co
 piece of work on, in every process.
 """
 
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -142,10 +143,11 @@ def _champion_before(decisions: list[Decision]) -> str:
 def trial_of(decisions: list[Decision]) -> int:
     """Return the number of the next test against the champion, from 1.
 
-    Every test counts that spent of the error budget since the champion became one.
+    Every test counts that spent of its error budget, also before it was replaced and taken back.
     """
-    n_tests = 0
+    n_tests: Counter[str] = Counter()
+    champion = ""
     for decision in decisions:
-        is_new = decision.outcome in ("installed", "promoted", "rolled back")
-        n_tests = 0 if is_new else n_tests + (decision.alpha > 0)
-    return n_tests + 1
+        n_tests[champion] += decision.alpha > 0
+        champion = decision.champion
+    return n_tests[champion] + 1

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from geomon.caches import cache_folder
 from geomon.config import Config
+from geomon.errors import DataError
 from geomon.events import Phase, Pick
 from geomon.ids import StreamId
 from geomon.picking.card import load_picker
@@ -59,6 +60,11 @@ class RetrainSettings:
         Synthetic windows of the fixed benchmark.
     benchmark : Path or None
         Labelled windows of one's own for the fixed benchmark.
+
+    Raises
+    ------
+    DataError
+        If there is no such folder.
     """
 
     most_windows: int = 4000
@@ -66,6 +72,11 @@ class RetrainSettings:
     n_budget: int = 60
     n_synthetic: int = 120
     benchmark: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.benchmark is not None and not self.benchmark.is_dir():
+            msg = f"benchmark {self.benchmark}: no such folder"
+            raise DataError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

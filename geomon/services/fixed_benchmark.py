@@ -32,7 +32,10 @@ def fixed_benchmark(folder: Path | None, kept_folder: Path, n_synthetic: int) ->
         If a folder cannot be read.
     """
     parts = [synthetic_set(n_synthetic)]
-    parts += [read_set(one) for one in (folder, kept_folder) if one is not None and one.is_dir()]
+    if folder is not None:
+        parts.append(read_set(folder))
+    if kept_folder.is_dir():
+        parts.append(read_set(kept_folder))
     return EvaluationSet(
         " + ".join(part.name for part in parts),
         tuple(window for part in parts for window in part.windows),

@@ -86,7 +86,7 @@ def detection(
     windows : sequence of (StreamId, TimeSpan)
         What was reviewed; cut in pieces of `PIECE_S`, a shorter rest is left out.
     labels : sequence of Label
-        All labels; a piece with one that nobody is sure of is left out.
+        All labels; a piece with one that a person could not tell is left out.
     picks : mapping of StreamId to sequence of Pick
         All of a picker's, down to the faintest.
     thresholds : mapping of phase to float
@@ -109,7 +109,7 @@ def detection(
             at = (label.time_ns - window.start_ns) // length_ns
             if 0 <= at < n_pieces:
                 has_onset[at] |= label.is_onset
-                is_open[at] |= label.kind == "doubtful"
+                is_open[at] |= label.is_open
         scores[True] += highest[has_onset].tolist()
         quiet = ~has_onset & ~is_open
         scores[False] += highest[quiet].tolist()

@@ -1,9 +1,9 @@
 """Labelled windows out of a network's own records: who said what, and what may be learned from it.
 
 Time is cut in blocks of an hour, and the hash of a block says what its windows are for: training,
-choosing when to stop, or testing. The hash of a station says whether it is kept for the benchmark.
-So no event, no hour and no benchmark station is ever on two sides, and no later run moves a window
-from one side to the other.
+choosing when to stop, or testing. The hash of a station says whether its test hours are the
+benchmark's, and its others nobody's. So no event, no hour and no benchmark station is ever on two
+sides, and no later run moves a window from one side to the other.
 """
 
 import hashlib
@@ -79,6 +79,11 @@ class Label:
     def is_onset(self) -> bool:
         """Whether there is an onset, as far as is known."""
         return self.kind in ("manual", "reviewed", "automatic")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a person looked and could not tell: neither an onset nor none."""
+        return self.kind == "doubtful" and bool(self.actor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,11 +213,16 @@ def _part(share: float) -> Part:
 
 
 def part_of(station_id: StationId, span: TimeSpan) -> Part | None:
-    """Say what a window is for; None where it lies in hours of different use."""
-    if is_benchmark_station(station_id):
-        return "benchmark"
+    """Say what a window is for; None where nothing may use it.
+
+    That is where it lies in hours of different use, or at a benchmark station in hours that
+    others learn from.
+    """
     parts = {part_of_time(time_ns) for time_ns in (span.start_ns, span.end_ns - 1)}
-    return parts.pop() if len(parts) == 1 else None
+    part = parts.pop() if len(parts) == 1 else None
+    if is_benchmark_station(station_id):
+        return "benchmark" if part == "test" else None
+    return part
 
 
 def drawn_windows(
@@ -287,6 +297,10 @@ def plan(labels: Sequence[Label], tally: Tally) -> list[Planned]:
         Is told what was dropped.
     """
     planned: list[Planned] = []
+    starts: dict[str, int] = {}
+    for label in labels:
+        if label.event_id:
+            starts[label.event_id] = min(starts.get(label.event_id, label.time_ns), label.time_ns)
     for stream, of_stream in labels_by_stream(labels).items():
         times = np.array([label.time_ns for label in of_stream])
         for event_id, first_ns, last_ns in _clusters(of_stream):
@@ -294,12 +308,17 @@ def plan(labels: Sequence[Label], tally: Tally) -> list[Planned]:
             if last_ns - first_ns > _LONGEST_NS:
                 tally.dropped["windows: labels of one event too far apart"] += 1
                 continue
-            part = part_of(stream.station_id, span)
-            if part is None:
-                tally.dropped["windows: at the edge of training and test"] += 1
-                continue
             low, high = np.searchsorted(times, (span.start_ns, span.end_ns))
             inside = tuple(of_stream[low:high])
+            # Earthquakes reach some stations an hour earlier than others, as hours go.
+            began = min(starts.get(label.event_id, label.time_ns) for label in inside)
+            part = part_of(stream.station_id, TimeSpan(min(began, span.start_ns), span.end_ns))
+            if part is None:
+                where = "at the edge of training and test"
+                if is_benchmark_station(stream.station_id):
+                    where = "benchmark stations outside test hours"
+                tally.dropped[f"windows: {where}"] += 1
+                continue
             tally.kept[f"windows for {part}"] += 1
             planned.append(Planned(stream, span, part, event_id, inside))
     return planned

@@ -142,7 +142,8 @@ def scored(
     windows : sequence of (StreamId, TimeSpan)
         What was reviewed.
     labels : sequence of Label
-        All labels; those that say there is an onset in a window are to be found.
+        All labels; those that say there is an onset in a window are to be found. Picks where a
+        person could not tell are neither right nor wrong.
     picks : mapping of StreamId to sequence of Pick
         What a picker found.
     tolerance_s : float
@@ -158,16 +159,23 @@ def scored(
     counts: list[tuple[int, int, int]] = []
     residuals: list[float] = []
     groups: list[str] = []
-    by_stream = labels_by_stream(label for label in labels if label.is_onset)
+    by_stream = labels_by_stream(label for label in labels if label.is_onset or label.is_open)
     for stream, window in windows:
-        true = [one for one in by_stream.get(stream, ()) if window.contains(one.time_ns)]
+        known = [one for one in by_stream.get(stream, ()) if window.contains(one.time_ns)]
+        true = [one for one in known if one.is_onset]
+        unsure = [one for one in known if one.is_open]
         found = [one for one in picks.get(stream, ()) if window.contains(to_ns(one.time))]
         by_event: dict[str, list[float]] = {_event(label): [] for label in true}
         n_true = dict.fromkeys(by_event, 0)
         n_other = 0
         for phase in ("P", "S"):
-            here = [label for label in true if label.phase == phase]
-            times = [(label.time_ns - window.start_ns) / NS_PER_S for label in here]
+            here, left_open = (
+                [label for label in some if label.phase == phase] for some in (true, unsure)
+            )
+            times, open_times = (
+                [(label.time_ns - window.start_ns) / NS_PER_S for label in some]
+                for some in (here, left_open)
+            )
             seen = [
                 (to_ns(one.time) - window.start_ns) / NS_PER_S
                 for one in found
@@ -178,7 +186,8 @@ def scored(
                 n_true[_event(label)] += 1
             for i, j in pairs:
                 by_event[_event(here[i])].append(seen[j] - times[i])
-            n_other += len(seen) - len(pairs)
+            others = [seen[j] for j in set(range(len(seen))) - {j for _, j in pairs}]
+            n_other += len(others) - len(match(open_times, others, tolerance_s))
         for event, of_event in sorted(by_event.items()):
             counts.append((n_true[event], len(of_event), len(of_event)))
             residuals += of_event

@@ -94,6 +94,8 @@ def test_tests_against_one_champion_are_counted() -> None:
     assert trial_of([installed, refused, refused]) == 3
     assert trial_of([installed, refused, promoted]) == 1
     assert trial_of([installed, replace(refused, alpha=0.0)]) == 1
+    back = Decision("rolled back", "a", "c", "", "")
+    assert trial_of([installed, refused, promoted, back]) == 3  # what was spent stays spent
 
 
 def test_windows_are_reviewed_once(config: Config) -> None:

@@ -35,11 +35,11 @@ def labelled(p_s: float, s_s: float, rate: float = 100.0) -> LabelledWindow:
 
 
 def test_pieces_of_reviewed_windows_tell_detection_from_noise() -> None:
-    labels = [label(10), label(40), replace(label(70), kind="doubtful", event_id="")]
+    labels = [label(10), label(40), replace(label(70), kind="doubtful", actor="ada")]
     picks = {STREAM: [pick(10.1, "P", 0.8), pick(70, "P", 0.9), pick(100, "S", 0.4)]}
     found = detection([(STREAM, WINDOW)], labels, picks, {"P": 0.3, "S": 0.3})
     assert found.with_onset.tolist() == [0.8, 0.0]
-    assert found.without.tolist() == [0.4, 0.0]  # the piece nobody is sure of is left out
+    assert found.without.tolist() == [0.4, 0.0]  # the piece where ada could not tell is left out
     assert found.n_false == 1
     assert found.false_an_hour == 60
     assert found.area == 0.625

@@ -52,7 +52,13 @@ def test_hours_and_stations_are_split_by_hash_and_all_parts_get_some() -> None:
     codes = [StationId("XX", f"S{number:03d}") for number in range(300)]
     assert 0.1 < np.mean([is_benchmark_station(code) for code in codes]) < 0.25
     benchmark = next(code for code in codes if is_benchmark_station(code))
-    assert part_of(benchmark, TimeSpan(TRAIN, TRAIN + 1)) == "benchmark"
+    test = next(hour for hour in HOURS if part_of_time(hour * BLOCK_NS) == "test") * BLOCK_NS
+    assert part_of(benchmark, TimeSpan(test, test + 1)) == "benchmark"
+    assert part_of(benchmark, TimeSpan(TRAIN, TRAIN + 1)) is None  # others learn from its events
+    tally = Tally()
+    at_benchmark = replace(STREAM, station=benchmark.station)
+    assert plan([label(60, stream=at_benchmark)], tally) == []
+    assert tally.dropped == {"windows: benchmark stations outside test hours": 1}
 
 
 def test_a_longer_span_moves_nothing_between_training_and_test() -> None:
@@ -77,6 +83,16 @@ def test_windows_at_the_edge_of_two_parts_are_dropped_and_counted() -> None:
     assert plan([label(3599, start=edge * BLOCK_NS)], tally) == []
     assert tally.dropped == {"windows: at the edge of training and test": 1}
     assert tally.lines() == ["1 dropped: windows: at the edge of training and test"]
+
+
+def test_an_event_is_not_on_two_sides_where_it_arrives_late() -> None:
+    edge = next(h for h in HOURS if part_of_time(h * BLOCK_NS) != part_of_time((h + 1) * BLOCK_NS))
+    far = replace(STREAM, location="99")
+    onsets = [label(3540, start=edge * BLOCK_NS), label(3660, start=edge * BLOCK_NS, stream=far)]
+    tally = Tally()
+    [kept] = plan(onsets, tally)
+    assert kept.stream_id == STREAM
+    assert tally.dropped == {"windows: at the edge of training and test": 1}
 
 
 def test_an_analysts_word_replaces_what_was_there() -> None:

@@ -147,3 +147,13 @@ def test_windows_reviewed_whole_are_scored_by_event() -> None:
     assert score.n_true == 4
     assert score.n_found == len(found[STREAMS[0]])
     assert score.counts[:, 2].sum() == score.residuals_s.size
+
+
+def test_a_pick_where_a_person_could_not_tell_is_neither_right_nor_wrong() -> None:
+    window = TimeSpan(START, START + 60 * NS_PER_S)
+    at = START + 30 * NS_PER_S
+    picks = {STREAMS[0]: [Pick(from_ns(at), STREAMS[0].seed_id("Z"), "P", 0.9, 0.05)]}
+    unsure = Label(STREAMS[0], at, "P", "doubtful", actor="ada")
+    for label, n_found in ((unsure, 0), (replace(unsure, actor=""), 1)):
+        score, _ = scored([(STREAMS[0], window)], [label], picks, 0.5)
+        assert (score.n_true, score.n_found) == (0, n_found)
