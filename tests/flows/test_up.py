@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -77,6 +77,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, data_centre: str) -> Itera
             tmp_path_factory.mktemp("up"), data_centre,
             schedule={"monitor_every_s": EVERY_S, "lookback_s": 600, "retrain_every_s": 7200},
             alerts={"webhook_url": hook.url_for("/alert"), "min_stations": 4},
+            picker={"name": "default", "backend": "onnxruntime"},  # it starts at once
         )  # fmt: skip
         leave_a_silent_station(path)
         with started(path, told) as made:
@@ -87,7 +88,10 @@ def running(tmp_path_factory: pytest.TempPathFactory, data_centre: str) -> Itera
 def started(path: Path, told: list[dict[str, Any]]) -> Iterator[Running]:
     port, prefect_port = free_port(), free_port()
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    env["PREFECT_WORKER_QUERY_SECONDS"] = "2"
+    env |= {
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
+    }
     command = [
         sys.executable, "-m", "geomon", "up", "--config", str(path),
         "--port", str(port), "--prefect-port", str(prefect_port),
@@ -263,6 +267,69 @@ def test_news_reach_a_webhook_and_start_automations(running: Running) -> None:
         assert reports[0].created_by.type == "AUTOMATION"
 
 
+def test_the_form_of_a_backfill_explains_itself_and_refuses_mistakes(running: Running) -> None:
+    with running.client() as client:
+        deployment = client.read_deployment_by_name("backfill/network")
+    form = deployment.parameter_openapi_schema
+    fields = form["definitions"]["BackfillRequest"]["properties"]
+    assert deployment.parameters == {"request": {"config": str(running.config_path)}}
+    assert all(field["title"] and field["description"] for field in fields.values())
+    assert [fields[name]["format"] for name in ("start", "end")] == ["date-time", "date-time"]
+    assert fields["mode"]["enum"] == ["missing", "failed", "missing+failed", "stale", "all"]
+    assert (fields["mode"]["default"], fields["max_parallel"]["default"]) == ("missing+failed", 2)
+    wrong = {"stations": ["GM01"], "mode": "everything"}  # and no times
+    checked = httpx.post(
+        f"{running.api}/ui/schemas/validate", json={"schema": form, "values": {"request": wrong}}
+    ).json()
+    assert not checked["valid"]
+    [of_request] = checked["errors"]
+    told = {error["property"] for error in of_request["errors"] if "property" in error}
+    assert told == {"stations", "mode", "start", "end"}
+    refused = submit_form(running, wrong)
+    assert refused.status_code == httpx.codes.CONFLICT, refused.text
+
+
+def submit_form(running: Running, request: dict[str, Any]) -> httpx.Response:
+    """Ask for a backfill by the call that the form of the Prefect page makes."""
+    with running.client() as client:
+        deployment = client.read_deployment_by_name("backfill/network")
+    form = {
+        "parameters": {"request": {"config": str(running.config_path), **request}},
+        "state": {"type": "SCHEDULED", "message": "Run from the Prefect UI"},
+        "enforce_parameter_schema": True,
+    }
+    return httpx.post(f"{running.api}/deployments/{deployment.id}/create_flow_run", json=form)
+
+
+@pytest.mark.fault(44)
+def test_a_form_sent_after_an_outage_of_the_server_is_worked_on(running: Running) -> None:
+    before = {name: started_by(running, name) for name in ("server", "worker")}
+    os.kill(before["server"], signal.SIGKILL)
+
+    def is_back() -> bool:
+        now = {name: started_by(running, name) for name in before}
+        return None not in now.values() and not set(now.values()) & set(before.values())
+
+    wait_for(is_back, running, 120)
+    asked = {"start": f"{SPAN.start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{SPAN.end:%Y-%m-%dT%H:%M:%SZ}"}
+    sent = submit_form(running, asked | {"stations": ["XX.GM01"], "max_parallel": 1})
+    assert sent.status_code == httpx.codes.CREATED, sent.text
+    run = wait_for(lambda: last_run(running, "backfill"), running, 240)
+    assert run.name == f"backfill {SPAN.words} [missing+failed]"
+    assert run.state_name == "Completed", f"{run.state.message}\n{running.logs()}"
+    assert archived(running, "XX.GM01") == pytest.approx(600, abs=30)
+
+
+def started_by(running: Running, name: str) -> int | None:
+    """Return the process of the Prefect server or its worker, while there is one."""
+    for pid in _children(running.process.pid):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            if words[3:5] == [name, "start"]:
+                return pid
+    return None
+
+
 def test_the_picker_is_retrained_as_often_as_the_config_says(running: Running) -> None:
     with running.client() as client:
         deployment = client.read_deployment_by_name("retrain/network")
@@ -289,8 +356,12 @@ def test_sigterm_stops_everything_that_was_started(running: Running) -> None:
 
 
 def _descendants(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += [int(child), *_descendants(int(child))]
-    return found
+    return [found for child in _children(pid) for found in (child, *_descendants(child))]
+
+
+def _children(pid: int) -> list[int]:
+    return [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
