@@ -1,4 +1,4 @@
-"""Names of streams and units of work: SEED ids, sensors, station-days.
+"""Names of stations and streams: SEED ids, sensors.
 
 Codes are checked here, once, against an allow-list: whatever passes is safe as part of a path,
 a URL or a query.
@@ -6,13 +6,11 @@ a URL or a query.
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Self
 
 from geomon.errors import DataError
-from geomon.times import TimeSpan
 
 _CODE = re.compile(r"[A-Z0-9][A-Z0-9-]{0,7}")  # FDSN source identifiers 1.0, section "codes"
 _LOCATION = re.compile(r"[A-Z0-9-]{0,8}")
@@ -173,20 +171,3 @@ class SeedId:
     def station_id(self) -> StationId:
         """The station this channel stands at."""
         return _station_of(self.network, self.station)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class StationDay:
-    """One station's UTC day, the unit of work."""
-
-    station_id: StationId
-    day: date
-
-    def __str__(self) -> str:
-        return f"{self.station_id} {self.day}"
-
-    @property
-    def span(self) -> TimeSpan:
-        """The 24 hours from midnight UTC."""
-        start = datetime(self.day.year, self.day.month, self.day.day, tzinfo=UTC)
-        return TimeSpan.between(start, start + timedelta(days=1))

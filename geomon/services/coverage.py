@@ -160,7 +160,7 @@ def table(rows: list[StationHour], span: TimeSpan) -> str:
     no answer yet.
     """
     if not rows:
-        return "no stations"
+        return "no station of the network is meant; `geomon archive info` lists what is archived"
     lines = []
     width = max(len(row.stream) for row in rows)
     by_stream: dict[str, list[StationHour]] = defaultdict(list)

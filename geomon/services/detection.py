@@ -12,6 +12,7 @@ from datetime import timedelta
 import numpy as np
 
 from geomon.config import Config
+from geomon.errors import DataError
 from geomon.events import Origin, Pick
 from geomon.ids import StreamId
 from geomon.locating.detection import DetectionCurve, TooFewTrials, detection_curve
@@ -124,11 +125,19 @@ def measure_detection(
 
     Raises
     ------
+    DataError
+        If nothing of the span is archived.
     PickerMismatch
         If the picker cannot be loaded.
     StationMetadataError
         If no station is known.
     """
+    archive = workspace(config).archive
+    if not any(
+        held for stream in archive.streams() for held in archive.coverage(stream, span).values()
+    ):
+        msg = f"{span}: nothing is archived there, so nothing could be detected; ingest it first"
+        raise DataError(msg)
     work = _Injecting(config, span, seed)
     trials: list[Trial] = []
     for block in work.blocks(-(-n_events * _MOST_BLOCKS // _PER_BLOCK)):

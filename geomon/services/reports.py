@@ -39,7 +39,11 @@ class Report:
             and name != "took_s"
             and (name != "n_failed" or value)
         ]
-        return f"{', '.join(parts)} in {self.took_s:.3g} s".lstrip()
+        return f"{', '.join(parts)} in {_number(self.took_s)} s".lstrip()
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 def _words(name: str, value: float | datetime) -> str:
@@ -47,8 +51,7 @@ def _words(name: str, value: float | datetime) -> str:
         return f"{name} {value:%Y-%m-%dT%H:%M:%S}Z"
     unit = next((unit for unit in ("s", "km", "gb") if name.endswith(f"_{unit}")), "")
     thing = name.removeprefix("n_").removesuffix(f"_{unit}" if unit else "").replace("_", " ")
-    shown = f"{value:.3g}" if isinstance(value, float) else str(value)
-    return f"{thing} {shown} {unit}".rstrip()
+    return f"{thing} {_number(value)} {unit}".rstrip()
 
 
 def distinct(problems: list[str], at_most: int = 50) -> tuple[str, ...]:

@@ -4,14 +4,17 @@ import json
 import math
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from geomon.cli import app
 from geomon.config import Config
+from geomon.errors import DataError
 from geomon.locating.detection import DetectionCurve
 from geomon.services.detection import measure_detection
 from geomon.services.run import RunReports
 from geomon.services.workspace import workspace
+from geomon.times import TimeSpan
 from tests.equivalence.stores import archive_content
 from tests.networks import simulated_file
 from tests.services.conftest import SPAN
@@ -36,6 +39,14 @@ def test_large_ones_are_found_and_small_ones_are_not(
     assert {part.name for part in found.times} <= {"day", "night", "2024-05"}
     assert sum(part.n_trials for part in found.regions) == len(found.trials)
     assert any("no response" in problem for problem in found.problems)
+
+
+def test_what_is_not_archived_detects_nothing_and_says_so(
+    processed: tuple[Config, RunReports],
+) -> None:
+    config, _ = processed
+    with pytest.raises(DataError, match="nothing is archived there, so nothing could be detected"):
+        measure_detection(config, TimeSpan.parse("2023-05-02", "2023-05-03"))
 
 
 def test_the_commands_say_what_cannot_be_told(
