@@ -140,6 +140,50 @@ def test_dragging_over_the_time_plot_zooms(visit: Visit):
     page.wait_for_selector("#zoom-out", state="hidden")
 
 
+def find_event(page: "Page", canvas: str) -> tuple[float, float]:
+    """Move the pointer over a plot until it is on an event; return where."""
+    box = page.locator(canvas).bounding_box()
+    assert box is not None
+    for y in range(20, int(box["height"]) - 30, 12):
+        for x in range(48, int(box["width"]) - 20, 12):
+            place = round(box["x"]) + x, round(box["y"]) + y  # a click has whole pixels
+            page.mouse.move(*place)
+            if page.locator(canvas).evaluate("canvas => canvas.style.cursor") == "pointer":
+                return place
+    raise AssertionError(f"no event on {canvas}")
+
+
+@pytest.mark.parametrize("canvas", ["#time-plot", "#depth-plot"])
+def test_a_click_on_a_plot_opens_the_event_the_pointer_is_on(visit: Visit, canvas: str):
+    page = visit.open()
+    place = find_event(page, canvas)
+    told = re.match(r"M (\S+).*\n(\S+ \S+)", page.inner_text("#tip"))
+    assert told
+    page.mouse.click(*place)
+    page.wait_for_selector("#detail .moment")
+    assert page.inner_text("#detail .moment").startswith(told.group(2)[:17])
+    assert f" {told.group(1)} " in page.inner_text("#detail h2").replace("\n", " ") + " "
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#detail", state="hidden")
+
+
+def test_a_click_on_the_map_opens_event_or_station(visit: Visit, space: Workspace):
+    [largest, *_] = space.catalog.events(order_by="-magnitude")
+    origin, [station, *_] = largest.preferred_origin, space.stations().at(SPAN.end_ns).items()
+    places = {
+        f"event={largest.event_id}": (origin.latitude, origin.longitude),
+        f"station={station[0]}": (station[1].latitude, station[1].longitude),
+    }
+    for opened, (latitude, longitude) in places.items():
+        page = visit.open(f"#map=15.00/{latitude:.5f}/{longitude:.5f}")
+        box = page.locator("#map").bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.wait_for_function(f"() => location.hash.includes('{opened}')", polling=100)
+        page.keyboard.press("Escape")
+        page.wait_for_function(f"() => !location.hash.includes('{opened}')", polling=100)
+
+
 def test_a_phone_in_the_dark(browser: "Browser", server: str):
     visit = Visit(browser, server, color_scheme="dark", device_scale_factor=2, has_touch=True)
     visit.page.set_viewport_size({"width": 390, "height": 844})

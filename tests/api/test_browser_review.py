@@ -86,6 +86,9 @@ def test_a_pick_is_dragged_and_the_event_relocated(visit: Visit, space: Workspac
     after = space.catalog.event(event_id)
     assert (after.revision, after.review_state) == (2, "reviewed")
     assert sum(pick.evaluation_mode == "manual" for pick in after.picks) == 1
+    origins = page.locator("table.origins tbody tr")
+    assert [row.split("\t")[0] for row in origins.all_inner_texts()] == ["preferred", "revision 1"]
+    assert f"{before.preferred_origin.depth_km:.1f} km" in origins.last.inner_text()
     page.click("text=Undo")
     page.click("dialog[open] .main")
     page.wait_for_selector(".versions >> text=undone")

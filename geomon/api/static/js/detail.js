@@ -7,7 +7,7 @@ import { comparison } from "./editor.js";
 import { clock, day, degrees, el, fixed, magnitude, plural } from "./format.js";
 import { RecordSection, picksOf, stationOf } from "./records.js";
 import { update } from "./state.js";
-import { arrivalsTable, magnitudesTable, versionsTable } from "./tables.js";
+import { arrivalsTable, magnitudesTable, originsTable, versionsTable } from "./tables.js";
 
 const QUALITY = {
   A: "well surrounded and well constrained",
@@ -215,6 +215,7 @@ export class DetailPanel {
       mark.style.background = `var(--${colour})`;
       return el("span", {}, mark, text);
     };
+    const origins = originsTable(event);
     const fdsn = (format) => `fdsnws/event/1/query?eventid=${encodeURIComponent(event.id)}&format=${format}`;
     const uncertainty = p.magnitude_uncertainty === null ? "" : ` ± ${fixed(p.magnitude_uncertainty, 2)}`;
     return [
@@ -232,6 +233,7 @@ export class DetailPanel {
       ...(event.station_magnitudes.length || event.other_magnitudes.length ? [el("h3", {}, "Magnitudes"), otherMagnitudes(event), magnitudesTable(event)] : []),
       el("h3", {}, "Versions"),
       versionsTable(event, this.history, { mayRestore: analyst.mayWrite, onRestore: (to) => this.restore(to) }),
+      ...(origins ? [el("h3", {}, "Origins"), origins] : []),
       el("p", { class: "note" }, `Located with ${p.method} in ${p.velocity_model}. Run ${p.run || "unknown"}. Id ${event.id}.`),
       el("p", { class: "links" },
         el("a", { href: `${fdsn("xml")}&includearrivals=true` }, "QuakeML"), el("a", { href: fdsn("text") }, "Text"),

@@ -1,6 +1,6 @@
 // The tables of the event panel: arrivals, magnitudes, and what was said before.
 
-import { el, fixed, magnitude, moment, plural, signed } from "./format.js";
+import { clock, degrees, el, fixed, magnitude, moment, plural, signed } from "./format.js";
 import { kilometres } from "./editor.js";
 
 // A bar to the left for an early pick, to the right for a late one.
@@ -79,6 +79,30 @@ export function versionsTable(event, history, { mayRestore, onRestore }) {
     );
   });
   return el("div", { class: "scroll" }, el("table", { class: "data versions" }, el("thead", {}, el("tr", {}, ["", "When, who", "What and why", ""].map((text) => el("th", { scope: "col" }, text)))), el("tbody", {}, rows)));
+}
+
+// Every origin the event has had, the preferred one first; null while it has had but one.
+export function originsTable(event) {
+  const distinct = new Map();
+  for (const r of event.revisions) {
+    const key = [r.time, r.latitude, r.longitude, r.depth_km, r.method, r.velocity_model].join();
+    if (!distinct.has(key)) distinct.set(key, r);
+  }
+  if (distinct.size < 2) return null;
+  const rows = [...distinct.values()].map((r, i) => el(
+    "tr",
+    i ? {} : { class: "preferred" },
+    el("td", {}, i ? `revision ${r.revision}` : "preferred"),
+    el("td", { title: r.time }, clock(Date.parse(r.time), 2)),
+    el("td", {}, `${degrees(r.latitude, "N", "S")}, ${degrees(r.longitude, "E", "W")}`),
+    el("td", {}, `${fixed(r.depth_km, 1)} km`),
+    el("td", {}, fixed(r.rms_s, 2)),
+    el("td", {}, `${fixed(r.azimuthal_gap_deg, 0)}°`),
+    el("td", {}, `${r.n_phases}`),
+    el("td", {}, `${r.method}, ${r.velocity_model}`),
+  ));
+  const head = ["", "Time", "Epicentre", "Depth", "rms, s", "Gap", "Phases", "Located with"];
+  return el("div", { class: "scroll" }, el("table", { class: "data origins" }, el("thead", {}, el("tr", {}, head.map((text) => el("th", { scope: "col" }, text)))), el("tbody", {}, rows)));
 }
 
 export function differences(before, now) {
