@@ -104,10 +104,14 @@ def equal_budget(
     if not windows:
         return [dict(limits) for _ in pickers]
     low: dict[Phase, float] = dict.fromkeys(limits, LOWEST)
-    found = [
-        [one for some in picks_in(config, picker, windows, low).values() for one in some]
-        for picker in pickers
-    ]
+    return matched([picks_in(config, picker, windows, low) for picker in pickers], limits)
+
+
+def matched(
+    wide: Sequence[Mapping[StreamId, Sequence[Pick]]], limits: Thresholds
+) -> list[dict[Phase, float]]:
+    """Return what `equal_budget` does, from all picks of each picker, down to the faintest."""
+    found = [[one for some in by_stream.values() for one in some] for by_stream in wide]
     counts = [counted(picks, limits) for picks in found[:2]]
     budget = {phase: max(one[phase] for one in counts) for phase in limits}
     return [
@@ -178,11 +182,22 @@ def examine(
     CorruptObject
         If a stored object is damaged.
     """
-    if not windows:
-        return Examined({}, {}, (), ())
     low: dict[Phase, float] = dict.fromkeys(limits, LOWEST)
     wide = [picks_in(config, picker, windows, low) for picker, _ in pickers]
-    found = tuple(_above(all_, own) for all_, (_, own) in zip(wide, pickers, strict=True))
+    return compared(wide, [own for _, own in pickers], limits, windows, labels)
+
+
+def compared(
+    wide: Sequence[Mapping[StreamId, Sequence[Pick]]],
+    thresholds: Sequence[Thresholds],
+    limits: Thresholds,
+    windows: Sequence[Window],
+    labels: Sequence[Label],
+) -> Examined:
+    """Return what `examine` does, from all picks of champion and challenger."""
+    if not windows:
+        return Examined({}, {}, (), ())
+    found = tuple(_above(all_, own) for all_, own in zip(wide, thresholds, strict=True))
     scores = {}
     for tolerance in TOLERANCES_S:
         (ours, groups), (theirs, _) = (scored(windows, labels, p, tolerance) for p in found)
@@ -196,7 +211,7 @@ def examine(
         one, two = (scored(windows, here, p, 0.5)[0].residuals_s.tolist() for p in only)
         residuals[phase] = one, two
     detections = tuple(
-        detection(windows, labels, all_, own) for all_, (_, own) in zip(wide, pickers, strict=True)
+        detection(windows, labels, all_, own) for all_, own in zip(wide, thresholds, strict=True)
     )
     return Examined(scores, residuals, found, detections)
 

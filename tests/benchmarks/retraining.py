@@ -8,24 +8,21 @@ nothing new, and simulated ones, that pick what is in doubt by chance.
 """
 
 import os
-import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from geomon.config import Config
-from geomon.events import Phase, Pick
 from geomon.ids import StreamId
 from geomon.picking.backend import load_keras
 from geomon.picking.card import Picker, load_picker, save_picker
 from geomon.services.champion import ensure_champion, pickers_of
 from geomon.services.dataset import RetrainSettings, work_folder
 from geomon.services.examination import (
-    Window,
     budget_windows,
     equal_budget,
     exam_windows,
@@ -37,27 +34,24 @@ from geomon.services.ingest import ingest
 from geomon.services.labelling import labels_of
 from geomon.services.retrain import retrain
 from geomon.services.workspace import workspace
-from geomon.times import NS_PER_S, TimeSpan, parse_time, to_ns
+from geomon.times import NS_PER_S, TimeSpan, parse_time
 from geomon.training.audit import audit
 from geomon.training.dataset import (
     BLOCK_NS,
     WINDOW_NS,
-    Example,
     Label,
     Tally,
     cut,
     drawn_windows,
     part_of_time,
     plan,
-    settled,
 )
-from geomon.training.evaluate.budget import LOWEST, counted, matched_thresholds
-from geomon.training.evaluate.labelled import kept
-from geomon.training.finetune import FinetuneRecipe, Lessons, finetune
-from geomon.training.gate import Evidence, Paired, alpha_of, judge, scored
+from geomon.training.finetune import FinetuneRecipe
+from geomon.training.gate import Paired, alpha_of
 from geomon.training.recordings import recorded
 from geomon.training.windows import Recording, Sampler, draw_events, draw_noise_pool
 from tests.benchmarks.report import Figure, at_least, at_most, main
+from tests.benchmarks.retraining_null import RECIPE, Exam, null_retrainings
 from tests.networks import simulated
 from tests.poison import POISONS, SHARES, poisoned
 from tests.reviews import review_all, scenario_of
@@ -77,6 +71,7 @@ class Size:
     n_unlearning: int
     retrain: FinetuneRecipe
     settings: RetrainSettings
+    n_null_processes: int
     n_null_trained: int
     n_null_drawn: int
 
@@ -86,17 +81,15 @@ QUICK = Size(
     FinetuneRecipe(epochs=1, steps_an_epoch=60, batch_size=8, learning_rate=1e-3,
                    n_events=60, n_noise=40, real_share=0.75),
     RetrainSettings(n_quiet=12, n_budget=10, n_synthetic=30),
-    10, 60,
+    1, 10, 60,
 )  # fmt: skip
 FULL = Size(
     6, 60, 6, 3, 150,
     FinetuneRecipe(epochs=4, steps_an_epoch=80, learning_rate=5e-4, n_events=600, n_noise=200,
                    patience=3),
     RetrainSettings(n_quiet=60, n_budget=40, n_synthetic=120),
-    50, 200,
+    2, 50, 200,
 )  # fmt: skip
-NULL = FinetuneRecipe(epochs=1, steps_an_epoch=6, batch_size=8, n_events=8, n_noise=4)
-"""A training of seconds."""
 
 
 def measure(quick: bool) -> list[Figure]:
@@ -261,114 +254,45 @@ class _Story:
 
     def nulls(self) -> list[Figure]:
         """Put pickers no better than the champion through the gate; count the promoted ones."""
-        exam = _Exam.of(self.config, self.span, self.size.settings.n_budget)
-        trained, n_other = self._null_trainings(exam)
-        rng = np.random.default_rng(11)
-        one = _equal_picker(exam.wide, rng)
-        drawn = sum(
-            exam.promotes(_equal_picker(exam.wide, rng), instead_of=one)
-            for _ in range(self.size.n_null_drawn)
-        )
-        n_all = self.size.n_null_trained + self.size.n_null_drawn
-        spent = sum(alpha_of(n) for n in range(1, n_all + 1))
+        n_trained, n_drawn = self.size.n_null_trained, self.size.n_null_drawn
+        hours, n_budget = (*self.train[:2], self.others[0]), self.size.settings.n_budget
+        exam = Exam.of(self.config, self.span, hours, n_budget)
+        if self.size.n_null_processes > 1:
+            trained = null_retrainings(
+                self.config, self.span, hours, n_budget, n_trained, self.size.n_null_processes
+            )
+        else:
+            trained = map(exam.retrained, range(n_trained))
+        found = []
+        for number, one in enumerate(trained):
+            _tell(f"null retraining {number}: {one.verdict}")
+            found.append(one)
+        n_new = sum(one.is_new for one in found)
+        verdicts = [one.verdict for one in found]
+        share = verdicts.count("promoted") / n_trained if "untested" not in verdicts else None
+        drawn = list(exam.simulated(n_drawn)).count("promoted") / n_drawn
+        spent = sum(alpha_of(n) for n in range(1, n_trained + n_drawn + 1))
         each = "each as if it were the first test"
         return [
             _figure(
-                "null retrainings promoted, trained ones", trained / self.size.n_null_trained,
-                at_most(trained / self.size.n_null_trained, 0.05),
-                f"{self.size.n_null_trained} trainings of {NULL.steps_an_epoch} batches on the "
-                f"champion's own picks, other seeds, {n_other} of them with other weights at the "
-                f"end; {each}",
+                "null retrainings promoted, trained ones", share, at_most(share, 0.05),
+                f"{n_trained} trainings of {RECIPE.steps_an_epoch} batches on the champion's own "
+                f"picks, other seeds, {n_new} with other weights at the end; verdicts: "
+                f"{_counted(verdicts)}; {each}",
             ),
             _figure(
-                "null retrainings promoted, simulated ones", drawn / self.size.n_null_drawn,
-                at_most(drawn / self.size.n_null_drawn, 0.05),
-                f"{self.size.n_null_drawn} pickers that pick what is in doubt by chance; {each}",
+                "null retrainings promoted, simulated ones", drawn, at_most(drawn, 0.05),
+                f"{n_drawn} pickers that pick what is in doubt by chance; {each}",
             ),
             _figure(
                 "error budget spent by that many tests in a row", spent, at_most(spent, 0.05),
             ),
         ]  # fmt: skip
 
-    def _null_trainings(self, exam: "_Exam") -> tuple[int, int]:
-        """Retrain on what the champion says itself; count the promoted, and those that changed."""
-        windows = [
-            (stream, window)
-            for hour in (*self.train[:2], self.others[0])
-            for stream in workspace(self.config).archive.streams()
-            for window in hour.steps(WINDOW_NS)
-        ]
-        own = picks_in(self.config, exam.champion, windows, exam.champion.card.thresholds)
-        labels = [
-            Label(stream, to_ns(one.time), one.phase, "automatic")
-            for stream, some in own.items()
-            for one in some
-        ]
-        lessons = _lessons(cut(plan(settled(labels, Tally()), Tally()), self._read, Tally()))
-        n_promoted = n_other = 0
-        for seed in range(self.size.n_null_trained):
-            out = self.folder / f"null-{seed}"
-            made, epochs = finetune(exam.champion, replace(NULL, seed=seed), lessons, out)
-            n_other += epochs[-1].loss <= epochs[0].loss
-            n_promoted += exam.promotes(exam.picks_of(made), instead_of=exam.champions)
-            shutil.rmtree(out)
-        return n_promoted, n_other
-
-
-@dataclass(frozen=True, slots=True)
-class _Exam:
-    """The exam, and how the champion does in it."""
-
-    config: Config
-    champion: Picker
-    windows: list[Window]
-    labels: list[Label]
-    wide: dict[StreamId, list[Pick]]
-    drawn: list[Window]
-    budget: dict[Phase, int]
-
-    @classmethod
-    def of(cls, config: Config, span: TimeSpan, n_budget: int) -> "_Exam":
-        champion = load_picker(pickers_of(config).folder(ensure_champion(config)))
-        windows, drawn = exam_windows(config, span), budget_windows(config, span, n_budget)
-        low: dict[Phase, float] = dict.fromkeys(("P", "S"), 0.05)
-        limits = champion.card.thresholds
-        budget = counted(_all(picks_in(config, champion, drawn, limits)), limits)
-        return cls(
-            config, champion, windows, labels_of(config, span, Tally()),
-            picks_in(config, champion, windows, low), drawn, budget,
-        )  # fmt: skip
-
-    def picks_of(self, picker: Picker) -> dict[StreamId, list[Pick]]:
-        """Pick the exam with thresholds that make as many picks as the champion's."""
-        low: dict[Phase, float] = dict.fromkeys(("P", "S"), LOWEST)
-        found = _all(picks_in(self.config, picker, self.drawn, low))
-        return picks_in(self.config, picker, self.windows, matched_thresholds(found, self.budget))
-
-    @property
-    def champions(self) -> dict[StreamId, list[Pick]]:
-        """The champion's picks of the exam."""
-        limits = self.champion.card.thresholds
-        return {stream: kept([some], limits)[0] for stream, some in self.wide.items()}
-
-    def promotes(
-        self, picks: dict[StreamId, list[Pick]], *, instead_of: dict[StreamId, list[Pick]]
-    ) -> bool:
-        """Say whether the gate takes a picker with these picks for better than one with others."""
-        ours, groups = scored(self.windows, self.labels, instead_of, 0.5)
-        theirs, _ = scored(self.windows, self.labels, picks, 0.5)
-        same = {"0.5 s": Paired(ours, ours, groups)}
-        evidence = Evidence({"0.5 s": Paired(ours, theirs, groups)}, same, 1, {}, {})
-        return judge(evidence).verdict == "promoted"
-
-
-def _all(picks: dict[StreamId, list[Pick]]) -> list[Pick]:
-    return [one for some in picks.values() for one in some]
-
 
 def _figure(
     name: str,
-    value: float,
+    value: float | None,
     goal: tuple[str, bool | None],
     conditions: str = "",
     *,
@@ -416,27 +340,13 @@ def unlearned(
     return Picker(plain, picker.card)
 
 
-def _lessons(examples: Sequence[Example]) -> Lessons:
-    train, validation = (
-        tuple(one.recording() for one in examples if one.part == part)
-        for part in ("train", "validation")
-    )
-    return Lessons(train, validation, ())
-
-
 def _pieces(labels: Sequence[Label]) -> set[tuple[StreamId, TimeSpan]]:
     places = {(one.stream_id, one.time_ns // WINDOW_NS) for one in labels}
     return {(s, TimeSpan(k * WINDOW_NS, (k + 1) * WINDOW_NS)) for s, k in places}
 
 
-def _equal_picker(
-    picks: dict[StreamId, list[Pick]], rng: np.random.Generator
-) -> dict[StreamId, list[Pick]]:
-    """Return what a picker as good would find: sure picks always, doubtful ones by chance."""
-    return {
-        stream: [one for one in some if one.probability + rng.normal(0, 0.2) > 0.4]
-        for stream, some in picks.items()
-    }
+def _counted(words: Iterable[str]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in Counter(words).most_common())
 
 
 def _tell(words: str) -> None:
