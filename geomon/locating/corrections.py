@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from geomon.events import Phase, Pick
 from geomon.ids import StationId
-from geomon.locating.locate import Fit, Locator
+from geomon.locating.fit import Fit
+from geomon.locating.locate import Locator
 from geomon.locating.misfit import weights
 from geomon.velocity.corrections import StationDelay
 

@@ -14,89 +14,26 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from geomon.events import Arrival, Origin, Pick
+from geomon.events import Origin, Pick
 from geomon.locating.associate import PickGroup
+from geomon.locating.fit import Fit, Observed, Rejected
 from geomon.locating.misfit import COMMON_SHARE, DOF, profile, weights
-from geomon.locating.network import Box, Network, geodesic
+from geomon.locating.network import Box, Network
+from geomon.locating.origin import origin_of
 from geomon.locating.posterior import Posterior, Residuals, sample
-from geomon.locating.quality import azimuthal_gap, quality_class
 from geomon.locating.station_times import StationReceivers, StationTimes
 from geomon.locating.timing_errors import TimingErrors, reading_errors
 from geomon.locating.travel_times import Receivers, TravelTimes
-from geomon.times import NS_PER_S, from_ns, to_ns
+from geomon.times import NS_PER_S, to_ns
 
 type Floats = NDArray[np.float64]
 
-METHOD = "geomon Student-t 4"
 MIN_PICKS = 4
 _SCALE_SPREAD = 0.3  # of log(scale): how far the residuals may ask for other sigmas than assumed
-_USED_WEIGHT = 0.1  # picks below do not count as used
 _LEAST_WEIGHT = 0.003  # however wrong a pick is
 _MAX_STEPS, _MOST_FAILURES = 12, 3  # of the descent
 _STEP_KM, _STEP_SHARE = 0.1, 0.1  # of derivatives: so far, or a share of the stations' spacing
 _SETTLED_STEPS = 0.1  # the descent ends with a move of so many such steps
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """Why picks could not be located."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Data:
-    """The picks of one event as arrays.
-
-    Times are relative to the first of them, less the station corrections.
-    """
-
-    picks: tuple[Pick, ...]
-    base_ns: int
-    time_s: Floats
-    x_km: Floats
-    y_km: Floats
-    sigma_s: Floats
-    station: NDArray[np.int64]
-    is_s: NDArray[np.bool_]
-    receivers: Receivers | StationReceivers
-
-    def travel_times(self, points: Floats) -> Floats:
-        return self.receivers.times_from(points)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fit:
-    """The best point for some picks, with a Gaussian idea of how well it is known.
-
-    Attributes
-    ----------
-    data : _Data
-        The picks.
-    point : array, shape (3,)
-        East, north, down in the network's frame, km.
-    time_s : float
-        Origin time after `data.base_ns`.
-    residual_s, sigma_s : array, shape (n_picks,)
-        Observed minus predicted, and the standard deviation each was given.
-    scale : float
-        Factor by which the residuals are larger than expected; part of `sigma_s`.
-    covariance : array, shape (4, 4)
-        Of east, north, down (km) and origin time (s).
-    """
-
-    data: _Data
-    point: Floats
-    time_s: float
-    residual_s: Floats
-    sigma_s: Floats
-    scale: float
-    covariance: Floats
-
-    @property
-    def time_ns(self) -> int:
-        """Origin time in nanoseconds since 1970."""
-        return self.data.base_ns + round(self.time_s * NS_PER_S)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +105,8 @@ class Locator:
         fit = self.fit(picks, start)
         if isinstance(fit, Rejected):
             return fit
-        return self._origin(fit, *self._sampled(fit))
+        model = (self.station_times or self.travel_times).model
+        return origin_of(self.network, model, fit, *self._sampled(fit))
 
     def fit(self, picks: Sequence[Pick], start: Floats | None = None) -> Fit | Rejected:
         """Find the best point only.
@@ -303,12 +241,12 @@ class Locator:
         """Longest S time from the region to a station."""
         return self.network.max_travel_time_s(self.travel_times)
 
-    def _data(self, picks: tuple[Pick, ...]) -> _Data:
+    def _data(self, picks: tuple[Pick, ...]) -> Observed:
         network = self.network
         station = np.array([network.index[pick.seed_id.station_id] for pick in picks])
         is_s = np.array([pick.phase == "S" for pick in picks])
         base_ns = min(to_ns(pick.time) for pick in picks)
-        return _Data(
+        return Observed(
             picks=picks,
             base_ns=base_ns,
             time_s=np.array([(to_ns(pick.time) - base_ns) / NS_PER_S for pick in picks])
@@ -331,12 +269,12 @@ class Locator:
         """How far apart travel times are compared: rays bend within a mine's network."""
         return min(_STEP_KM, _STEP_SHARE * self.network.spacing_km)
 
-    def _sigma(self, data: _Data, point: Floats) -> Floats:
+    def _sigma(self, data: Observed, point: Floats) -> Floats:
         """Return what each residual may be (s) for a source near `point`."""
         times = data.travel_times(point[None])[0]
         return np.hypot(data.sigma_s, self.errors.of_model(times))
 
-    def _searched(self, data: _Data) -> tuple[Floats, Floats]:
+    def _searched(self, data: Observed) -> tuple[Floats, Floats]:
         """Return the best of all coarse nodes after one look around the best few."""
         nodes, half, times = self._coarse
         early = np.argsort(data.time_s, kind="stable")[:24]
@@ -352,7 +290,7 @@ class Locator:
         likelihood, _ = self._likelihood(data, np.hypot(data.sigma_s, cell_s / 2), around)
         return around[int(np.argmax(likelihood))], half / 2
 
-    def _refined(self, data: _Data, sigma: Floats, point: Floats, half: Floats) -> Floats:
+    def _refined(self, data: Observed, sigma: Floats, point: Floats, half: Floats) -> Floats:
         """Return the best point near `point`: a few nested grids, then downhill to the bottom."""
         for _ in range(2):
             around = _inside(point + _lattice(half, 5), self.network.search_box)
@@ -360,7 +298,7 @@ class Locator:
             point, half = around[int(np.argmax(likelihood))], half / 2
         return self._descended(data, sigma, point)
 
-    def _descended(self, data: _Data, sigma: Floats, point: Floats) -> Floats:
+    def _descended(self, data: Observed, sigma: Floats, point: Floats) -> Floats:
         """Follow reweighted least squares (Levenberg-Marquardt) from `point` to the best one."""
         box = self.network.search_box
         likelihood, time = self._likelihood(data, sigma, point[None])
@@ -389,7 +327,7 @@ class Locator:
             design, travelled = self._design(data, point)
         return point
 
-    def _design(self, data: _Data, point: Floats) -> tuple[Floats, Floats]:
+    def _design(self, data: Observed, point: Floats) -> tuple[Floats, Floats]:
         """Return derivatives of arrival times by place, origin time and shares; travel times."""
         box = self.network.search_box
         step = self._step_km * np.eye(3)
@@ -399,11 +337,11 @@ class Locator:
         common = times[6][:, None] * np.stack([~data.is_s, data.is_s], axis=1)
         return np.hstack([derivative, np.ones((len(data.picks), 1)), common]), times[6]
 
-    def _likelihood(self, data: _Data, sigma: Floats, points: Floats) -> tuple[Floats, Floats]:
+    def _likelihood(self, data: Observed, sigma: Floats, points: Floats) -> tuple[Floats, Floats]:
         """Return log likelihood and origin time of sources at points (m, 3)."""
         return profile(data.time_s, data.travel_times(points), sigma, data.is_s)
 
-    def _scale(self, data: _Data, sigma: Floats, point: Floats) -> float:
+    def _scale(self, data: Observed, sigma: Floats, point: Floats) -> float:
         """Return the factor on all sigmas that the residuals ask for, held near 1 when few."""
         travelled = data.travel_times(point[None])
         _, time = profile(data.time_s, travelled, sigma, data.is_s)
@@ -435,7 +373,7 @@ class Locator:
         )  # fmt: skip
         return posterior, residuals
 
-    def _linearised(self, data: _Data, sigma: Floats, point: Floats) -> Floats:
+    def _linearised(self, data: Observed, sigma: Floats, point: Floats) -> Floats:
         """Return the Gaussian covariance (km, s) at the best point, never wider than the box."""
         box = self.network.search_box
         design, _ = self._design(data, point)
@@ -444,65 +382,6 @@ class Locator:
         prior = np.diag([*(1 / np.square(limits)), 0.0, *([COMMON_SHARE**-2] * 2)])
         covariance = np.linalg.inv(design.T @ design + prior)[:4, :4]
         return np.asarray((covariance + covariance.T) / 2)
-
-    def _origin(self, fit: Fit, posterior: Posterior, residuals: Residuals) -> Origin:
-        data, sigma, network = fit.data, fit.sigma_s, self.network
-        point, covariance = posterior.centre, posterior.covariance
-        unreduced = data.time_s - data.travel_times(point[None])
-        _, times = residuals.log_likelihood(unreduced)
-        residual = unreduced[0] - times[0]
-        pick_weight = weights(residual, sigma)
-        used = pick_weight >= _USED_WEIGHT
-        precision = pick_weight / sigma**2
-        rms = math.sqrt(float((precision * residual**2).sum() / precision.sum()))
-        spread = posterior.times_s - posterior.weights @ posterior.times_s
-        time_variance = float(posterior.weights @ spread**2) + residuals.time_variance
-        latitude, longitude = (float(v) for v in network.frame.to_degrees(point[0], point[1]))
-        major, minor, azimuth = posterior.ellipse()
-        shallow, deep = posterior.depth_interval()
-        stations = [network.stations[k] for k in data.station]
-        distance, bearing = geodesic(
-            latitude, longitude, [s.latitude for s in stations], [s.longitude for s in stations]
-        )
-        any_used = used if used.any() else np.ones_like(used)
-        gap = azimuthal_gap(bearing[any_used])
-        nearest = float(distance[any_used].min())
-        depth = float(point[2])
-        arrivals = tuple(
-            Arrival(pick, float(d), float(a), float(r), float(w))
-            for pick, d, a, r, w in zip(
-                data.picks, distance, bearing, residual, pick_weight, strict=True
-            )
-        )
-        model = (self.station_times or self.travel_times).model
-        return Origin(
-            time=from_ns(data.base_ns + round(float(times[0]) * NS_PER_S)),
-            latitude=latitude,
-            longitude=longitude,
-            depth_km=depth,
-            time_uncertainty_s=math.sqrt(time_variance),
-            covariance_km2=_upper(covariance),
-            ellipse_km=(major, minor),
-            ellipse_azimuth_deg=azimuth,
-            depth_interval_km=(shallow, deep),
-            rms_s=rms,
-            azimuthal_gap_deg=gap,
-            nearest_station_km=nearest,
-            n_stations=len(set(data.station[any_used].tolist())),
-            n_phases=int(any_used.sum()),
-            quality=quality_class(
-                gap_deg=gap,
-                nearest_km=nearest,
-                depth_km=depth,
-                n_phases=int(any_used.sum()),
-                ellipse_major_km=major,
-                depth_half_width_km=(deep - shallow) / 2,
-                rms_s=rms,
-            ),
-            method=METHOD,
-            velocity_model=f"{model.name} {model.version}",
-            arrivals=arrivals,
-        )
 
 
 def locate(picks: Sequence[Pick], network: Network, travel_times: TravelTimes) -> Origin | Rejected:
@@ -521,8 +400,3 @@ def _inside(points: Floats, box: Box) -> Floats:
     low = np.array([box.x_km[0], box.y_km[0], box.depth_km[0]])
     high = np.array([box.x_km[1], box.y_km[1], box.depth_km[1]])
     return np.clip(points, low, high)
-
-
-def _upper(covariance: Floats) -> tuple[float, float, float, float, float, float]:
-    (xx, xy, xz), (_, yy, yz), (_, _, zz) = covariance.tolist()
-    return xx, xy, xz, yy, yz, zz

@@ -6,6 +6,9 @@ that contradict hardly more polarities than the best one does, here each counts 
 how probable each polarity is. Their mean is preferred, how their planes scatter around its planes
 is its uncertainty, and both decide the quality class. Radiation and
 axes are those of Aki and Richards (2002, chapter 4): x north, y east, z down.
+
+No kept library does it for arrays: SKHASH (U.S. Geological Survey) is run on control files and
+needs NumPy before 2, HASH itself needs a Fortran compiler, MTfit does not build on today's Python.
 """
 
 import math

@@ -23,7 +23,8 @@ from geomon.locating.associate import (
     meets_minimum,
 )
 from geomon.locating.duplicates import joined, parted
-from geomon.locating.locate import Locator, Rejected
+from geomon.locating.fit import Rejected
+from geomon.locating.locate import Locator
 from geomon.locating.machinery import machines
 from geomon.locating.network import Network
 from geomon.locating.reality import LEAST_PROBABILITY, probability

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
 
 from geomon.events import Pick
-from geomon.locating.locate import Fit, Locator, Rejected
+from geomon.locating.fit import Fit, Rejected
+from geomon.locating.locate import Locator
 from geomon.locating.plane_waves import MAX_SLOWNESS_S_KM, PlaneWave, plane_through
 from geomon.locating.timing_errors import reading_errors
 from geomon.times import NS_PER_S, to_ns

@@ -10,7 +10,8 @@ from geomon.config import Config
 from geomon.errors import DataError
 from geomon.events import Event, Origin, Phase, Pick, Polarity
 from geomon.ids import SeedId, StationId, StreamId
-from geomon.locating.locate import Locator, Rejected
+from geomon.locating.fit import Rejected
+from geomon.locating.locate import Locator
 from geomon.locating.solve import Solver
 from geomon.services.locate import solver_of
 from geomon.services.magnitude import measure

@@ -14,7 +14,8 @@ from geomon.errors import CorruptObject
 from geomon.events import RELATIVE, Arrival, Event, Origin, Pick
 from geomon.ids import SeedId
 from geomon.locating.correlate import correlate
-from geomon.locating.locate import Fit, Locator
+from geomon.locating.fit import Fit
+from geomon.locating.locate import Locator
 from geomon.locating.network import geodesic
 from geomon.locating.relocate import (
     Arrivals,

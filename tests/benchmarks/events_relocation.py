@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from geomon.config import Config
 from geomon.events import Origin, Pick
 from geomon.locating.corrections import Estimated, estimate
-from geomon.locating.locate import Fit, Locator
+from geomon.locating.fit import Fit
+from geomon.locating.locate import Locator
 from geomon.services.relocate import METHOD, Linking, RelocateReport, relocate_events
 from geomon.services.workspace import workspace
 from geomon.stores.relocating import origins_of

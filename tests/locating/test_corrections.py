@@ -10,7 +10,8 @@ from geomon.errors import ConfigError, DataError
 from geomon.events import Pick
 from geomon.ids import StationId
 from geomon.locating.corrections import Estimated, TooFew, estimate
-from geomon.locating.locate import Locator, Rejected
+from geomon.locating.fit import Rejected
+from geomon.locating.locate import Locator
 from geomon.locating.network import Network
 from geomon.locating.solve import Solver
 from geomon.times import parse_time

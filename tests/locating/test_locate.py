@@ -3,7 +3,8 @@ import pytest
 
 from geomon.events import Origin, Pick
 from geomon.ids import SeedId
-from geomon.locating.locate import Locator, Rejected, locate
+from geomon.locating.fit import Rejected
+from geomon.locating.locate import Locator, locate
 from geomon.locating.network import Network
 from geomon.times import NS_PER_S, to_ns
 from tests.locating.builders import (

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from geomon.locating.correlate import correlate
-from geomon.locating.locate import Fit, Locator
+from geomon.locating.fit import Fit
+from geomon.locating.locate import Locator
 from geomon.locating.network import Network
 from geomon.locating.relocate import (
     Arrivals,
