@@ -17,17 +17,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import httpx
 import numpy as np
 import pytest
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.actions import (
+    DeploymentScheduleCreate,
+    GlobalConcurrencyLimitCreate,
+)
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.events.actions import CallWebhook
 from prefect.events.schemas.automations import AutomationCore, EventTrigger
+from prefect.states import Running as PrefectRunning
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
@@ -91,6 +96,7 @@ def started(path: Path, told: list[dict[str, Any]]) -> Iterator[Running]:
     env |= {
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
+        "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "2",
     }
     command = [
         sys.executable, "-m", "geomon", "up", "--config", str(path),
@@ -118,6 +124,17 @@ def leave_a_silent_station(config_path: Path) -> None:
     archive.write([last], Provenance("test", "the last second", "0" * 64))
 
 
+@pytest.fixture(scope="module")
+def lost_slot(running: Running) -> str:
+    """The name of a limit whose only slot somebody took who died."""
+    limit = GlobalConcurrencyLimitCreate(name="lost", limit=1)
+    with running.client() as client:
+        client.create_global_concurrency_limit(limit)
+        taken = client.increment_concurrency_slots_with_lease([limit.name], 1, "concurrency", 60)
+        taken.raise_for_status()
+    return limit.name
+
+
 def wait_for[Found](look: Callable[[], Found | None], running: Running, seconds: float) -> Found:
     """Look again and again; fail with the servers' logs when nothing is found in time."""
     deadline = time.monotonic() + seconds
@@ -140,6 +157,7 @@ def add_automation(running: Running) -> None:
         client.create_automation(AutomationCore(name="mine", trigger=trigger, actions=[call]))
 
 
+@pytest.mark.usefixtures("lost_slot")
 def test_a_cron_schedule_gets_its_runs(running: Running) -> None:
     with running.client() as client:
         deployment = client.read_deployment_by_name("daily/network")
@@ -299,6 +317,42 @@ def submit_form(running: Running, request: dict[str, Any]) -> httpx.Response:
         "enforce_parameter_schema": True,
     }
     return httpx.post(f"{running.api}/deployments/{deployment.id}/create_flow_run", json=form)
+
+
+@pytest.mark.fault(44)
+def test_neither_dead_runs_nor_dead_holders_keep_what_they_have(
+    running: Running, lost_slot: str
+) -> None:
+    with running.client() as client:
+        dead = last_heard_of(running, client, before_s=239)
+        name = "geomon: end flow runs that show no sign of life"
+        [automation] = client.read_automations_by_name(name)
+
+        def ended() -> FlowRun | None:
+            client.resume_automation(automation.id)  # so that the server looks at it now
+            run = client.read_flow_run(dead)
+            return run if run.state is not None and run.state.is_final() else None
+
+        def is_free() -> bool:
+            return client.read_global_concurrency_limit_by_name(lost_slot).active_slots == 0
+
+        run = wait_for(ended, running, 60)
+        assert (run.state_name, run.state.message) == ("Crashed", "No sign of life for 240 s.")
+        wait_for(is_free, running, 120)
+
+
+def last_heard_of(running: Running, client: SyncPrefectClient, before_s: float) -> UUID:
+    """Make a run whose process and worker died a while ago."""
+    deployment = client.read_deployment_by_name("daily/network")
+    run = client.create_flow_run_from_deployment(deployment.id, state=PrefectRunning())
+    heartbeat = {
+        "id": str(uuid4()),
+        "event": "prefect.flow-run.heartbeat",
+        "occurred": (datetime.now(UTC) - timedelta(seconds=before_s)).isoformat(),
+        "resource": {"prefect.resource.id": f"prefect.flow-run.{run.id}"},
+    }
+    httpx.post(f"{running.api}/events", json=[heartbeat]).raise_for_status()
+    return run.id
 
 
 @pytest.mark.fault(44)
