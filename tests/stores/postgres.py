@@ -30,8 +30,8 @@ class Server:
 
 
 @contextmanager
-def server(programs: Path) -> Iterator[Server]:
-    """Run a server."""
+def server(programs: Path, *, shared_buffers: str = "32MB") -> Iterator[Server]:
+    """Run a server with so much memory of its own."""
     folder = Path(tempfile.mkdtemp(prefix="geomon-postgres-"))
     user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
     if user is not None:
@@ -49,7 +49,7 @@ def server(programs: Path) -> Iterator[Server]:
     data = str(folder / "data")
     options = (
         f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder}"
-        " -c fsync=off -c shared_buffers=32MB"
+        f" -c fsync=off -c shared_buffers={shared_buffers}"
     )
 
     def start() -> None:
