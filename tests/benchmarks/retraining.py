@@ -77,11 +77,11 @@ class Size:
 
 
 QUICK = Size(
-    6, 23, 3, 2, 60,
+    6, 23, 3, 2, 100,
     FinetuneRecipe(epochs=1, steps_an_epoch=60, batch_size=8, learning_rate=1e-3,
                    n_events=60, n_noise=40, real_share=0.75),
     RetrainSettings(n_quiet=12, n_budget=10, n_synthetic=30),
-    1, 10, 60,
+    1, 5, 60,
 )  # fmt: skip
 FULL = Size(
     6, 60, 6, 3, 150,
