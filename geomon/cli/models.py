@@ -143,7 +143,9 @@ def train(
         str | None,
         typer.Option(help="Picker, or a file of a published one, that labels continuous records."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Batches; the recipe's by default.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Batches; the recipe's by default.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="The recipe's by default.")] = None,
     fold: Annotated[
         int, typer.Option(min=0, max=1, help="Half of the labelled stations to learn from.")
@@ -155,7 +157,9 @@ def train(
         Path | None,
         typer.Option(help="SeisBench data set to learn from, starting from --base."),
     ] = None,
-    base: Annotated[str, typer.Option(help="Picker to start from with --seisbench.")] = "default",
+    base: Annotated[
+        str | None, typer.Option(help="Picker to start from with --seisbench; default without.")
+    ] = None,
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="With --seisbench: start from random weights.")
     ] = False,
@@ -166,27 +170,32 @@ def train(
     With --seisbench a picker is trained on a data set such as STEAD or INSTANCE: metadata.csv and
     waveforms.hdf5.
     """
+    if seisbench is not None and (real is not None or teacher is not None):
+        msg = "--real and --teacher are not for --seisbench: its data set is all there is"
+        raise DataError(msg)
+    if seisbench is None and (base is not None or from_scratch):
+        msg = "--base and --from-scratch need --seisbench: without it training starts from nothing"
+        raise DataError(msg)
     if seisbench is not None:
-        epochs = None if steps is None else -(-steps // 100)
-        learned = recipe_of(epochs, seed, from_scratch=from_scratch)
-        train_on_seisbench(seisbench, output, base, learned, tensorboard)
-        return
-    from dataclasses import replace
+        epochs, short = (None, None) if steps is None else (-(-steps // 100), min(steps, 100))
+        learned = recipe_of(epochs, seed, from_scratch=from_scratch, steps=short)
+        card = train_on_seisbench(seisbench, output, base or "default", learned, tensorboard)
+    else:
+        from dataclasses import replace
 
-    from geomon.training.fit import TrainingRecipe
-    from geomon.training.fit import train as fit
+        from geomon.training.fit import TrainingRecipe
+        from geomon.training.fit import train as fit
 
-    recipe = TrainingRecipe(fold=fold)
-    if steps is not None:
-        recipe = replace(recipe, steps=steps)
-    if seed is not None:
-        recipe = replace(recipe, seed=seed)
-    picker = fit(recipe, output, real=real, teacher=teacher, tensorboard=tensorboard)
+        usual = TrainingRecipe(fold=fold)
+        recipe = replace(
+            usual, steps=steps or usual.steps, seed=usual.seed if seed is None else seed
+        )
+        card = fit(recipe, output, real=real, teacher=teacher, tensorboard=tensorboard).card
     if as_json:
-        print_json({"path": str(output), **picker.card.model_dump(mode="json")})
+        print_json({"path": str(output), **card.model_dump(mode="json")})
         return
-    print(f"wrote {picker.card.label} to {output}")
-    for name, value in picker.card.scores.items():
+    print(f"wrote {card.label} to {output}")
+    for name, value in card.scores.items():
         print(f"  {name}: {value:.3f}")
 
 

@@ -20,7 +20,10 @@ from geomon.cli.common import (
 from geomon.errors import DataError
 
 if TYPE_CHECKING:
+    from geomon.config import Config
+    from geomon.picking.card import PickerCard
     from geomon.services.retrain import RetrainReport
+    from geomon.stores.pickers import Registered
     from geomon.training.finetune import FinetuneRecipe
 
 ActorOption = Annotated[str, typer.Option(help="Who decides.")]
@@ -175,6 +178,7 @@ def reviewed(
     start: Annotated[str, typer.Argument(help="Start of the window.")],
     actor: ActorOption,
     config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
 ) -> None:
     """Say that every onset in a window is marked, and that there is none where none is."""
     from geomon.ids import StreamId
@@ -192,6 +196,9 @@ def reviewed(
         msg = f"{stream} {start}: no window of the exam; `geomon model windows` lists them"
         raise DataError(msg)
     is_new = pickers_of(network).mark_reviewed(stream_id, window, actor)
+    if as_json:
+        print_json({"stream": stream, "start": start, "is_new": is_new})
+        return
     print(f"{stream} {window}: {'noted' if is_new else 'known already'}")
 
 
@@ -200,30 +207,40 @@ def promote(
     reason: ReasonOption,
     actor: ActorOption = "operator",
     config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a picker of the registry the champion, whatever the gate said of it."""
     from geomon.services.champion import promote as service
-    from geomon.services.offer import offer_backfill
 
     network = load(config)
     chosen = service(network, name, actor=actor, reason=reason)
-    print(f"{chosen.card.label} is the champion")
-    print(offer_backfill(network).text())
+    _tell_champion(network, chosen, "is the champion", as_json=as_json)
 
 
 def rollback(
     reason: ReasonOption,
     actor: ActorOption = "operator",
     config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
 ) -> None:
     """Make the champion of before the champion again."""
     from geomon.services.champion import rollback as service
-    from geomon.services.offer import offer_backfill
 
     network = load(config)
     chosen = service(network, actor=actor, reason=reason)
-    print(f"{chosen.card.label} is the champion again")
-    print(offer_backfill(network).text())
+    _tell_champion(network, chosen, "is the champion again", as_json=as_json)
+
+
+def _tell_champion(network: "Config", chosen: "Registered", words: str, *, as_json: bool) -> None:
+    """Say who is the champion now, and what picking again would take."""
+    from geomon.services.offer import offer_backfill
+
+    offer = offer_backfill(network)
+    if as_json:
+        print_json({"champion": chosen.card.label, "offer": offer.text()})
+        return
+    print(f"{chosen.card.label} {words}")
+    print(offer.text())
 
 
 def decisions(
@@ -250,8 +267,8 @@ def decisions(
 
 def train_on_seisbench(
     folder: Path, output: Path, base: str, recipe: "FinetuneRecipe", tensorboard: Path | None
-) -> None:
-    """Train a picker on a SeisBench data set and write it.
+) -> "PickerCard":
+    """Train a picker on a SeisBench data set and write it; return its card.
 
     Raises
     ------
@@ -268,8 +285,8 @@ def train_on_seisbench(
     from geomon.training.learning import save_learning_curve
     from geomon.training.seisbench import read_examples
 
-    start = load_picker(base)
     examples = read_examples(folder)
+    start = load_picker(base)
     sha256 = manifest_hash(examples)
     parts = {
         part: tuple(one.recording() for one in examples if one.part == part)
@@ -279,8 +296,9 @@ def train_on_seisbench(
     made, epochs = finetune(start, recipe, lessons, output, tensorboard=tensorboard)
     save_learning_curve(epochs, output / "learning.png")
     aside = {one.name for one in examples if one.part == "validation"}
-    windows, _ = read_seisbench(folder)
-    made = tuned(made, tuple(window for window in windows if window.name in aside))
+    windows = tuple(one for one in read_seisbench(folder)[0] if one.name in aside)
+    if windows:  # else only noise was kept aside, on which no threshold can be chosen
+        made = tuned(made, windows)
     amount = f"{len(parts['train'])} windows"
     item = DataItem(name=folder.name, use="labels", amount=amount, sha256=sha256)
     training = Training(
@@ -290,7 +308,4 @@ def train_on_seisbench(
         made_with=start.card.training.made_with,
     )
     update = {"training": training, "version": f"{start.card.version}+{sha256[:8]}"}
-    saved = save_picker(replace(made, card=made.card.model_copy(update=update)), output)
-    print(f"wrote {saved.card.label} to {output}")
-    for name, value in saved.card.scores.items():
-        print(f"  {name}: {value:.3f}")
+    return save_picker(replace(made, card=made.card.model_copy(update=update)), output).card

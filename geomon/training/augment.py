@@ -71,7 +71,10 @@ class Window:
 
 
 def flip_and_turn(window: Window, rng: np.random.Generator) -> None:
-    """Reverse polarities, turn the horizontals by any angle, change gains of single channels."""
+    """Reverse polarities and turn the horizontals by any angle.
+
+    Gains need no change: the network sees each channel scaled by its own deviation.
+    """
     samples = window.samples
     if rng.random() < 0.5:
         angle = rng.uniform(0, 2 * np.pi)

@@ -64,8 +64,8 @@ class Trace:
 
     @property
     def name(self) -> str:
-        """Name of the trace."""
-        return self.row["trace_name"]
+        """Name of the trace; where `write_examples` wrote it, that of its window."""
+        return self.row.get("geomon_name") or self.row["trace_name"]
 
     @property
     def source_id(self) -> str:
@@ -193,7 +193,7 @@ def _example(trace: Trace) -> Example:
         marks = tuple(Mark(*values) for values in json.loads(row["geomon_marks"]))
         written: Part = cast("Part", row["geomon_part"])
         return Example(
-            row["geomon_name"], stream, start_ns, written, trace.source_id, samples, valid, marks
+            trace.name, stream, start_ns, written, trace.source_id, samples, valid, marks
         )
     segments = [
         Segment(stream.seed_id(letter), start_ns, trace.sampling_rate_hz, one)

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from geomon.cli import app
 from tests.cli.conftest import Shell
 from tests.picking.seisbench_files import random_state, write_json, write_pt
 
@@ -47,6 +49,20 @@ def test_what_cannot_be_imported(shell: Shell, arguments: str, status: int, says
     assert done.returncode == status
     assert says in done.stderr
     assert not (shell.folder / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--steps 0", "or equal to 1"),
+        ("--from-scratch", "--base and --from-scratch need --seisbench"),
+        ("--seisbench . --teacher default", "--real and --teacher are not for --seisbench"),
+        ("--seisbench .", "not a SeisBench data set"),
+    ],
+)
+def test_training_from_what_is_not_there_is_refused(arguments: str, said: str) -> None:
+    done = CliRunner().invoke(app, ["model", "train", "made", *arguments.split()])
+    assert said in str(done.exception) + done.output
 
 
 @pytest.mark.parametrize(

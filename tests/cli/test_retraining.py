@@ -157,6 +157,15 @@ def review_on_the_page(config: Config) -> Said:
     )
 
 
+def learned_elsewhere(seisbench: Path, base: Path) -> int:
+    """Train on a SeisBench data set; return how many windows the picker says it learned from."""
+    words = ["model", "train", str(base.parent / "elsewhere"), "--seisbench", str(seisbench)]
+    done = CliRunner().invoke(app, [*words, "--base", str(base), "--steps", "2", "--json"])
+    assert done.exit_code == 0, (done.output, done.exception)
+    [learned] = json.loads(done.stdout)["training"]["data"]
+    return int(learned["amount"].split()[0])
+
+
 def test_what_an_analyst_says_on_the_page_is_what_a_challenger_learns(
     network: Path, tmp_path: Path
 ) -> None:
@@ -183,6 +192,9 @@ def test_what_an_analyst_says_on_the_page_is_what_a_challenger_learns(
     assert held[onset_of(said.rejected[-1])] == ("rejected", 2.0)
     assert not any(onset_of(pick) in held for pick in said.gone)
     assert {path.name for path in tmp_path.iterdir()} == {"metadata.csv", "waveforms.hdf5"}
+    assert learned_elsewhere(tmp_path, network.parent / "tiny") == len(
+        [one for one in examples if one.part == "train"]
+    )
 
     quick = ("--epochs", "1", "--steps", "2", "--synthetic", "10")
     told = geomon(network, "retrain", *SPAN, *quick, "--actor", "ada")
@@ -230,7 +242,9 @@ def test_people_may_promote_and_take_back(tmp_path: Path, monkeypatch: pytest.Mo
     assert f"tiny@{sha[:8]} is the champion" in told
     assert "set it to champion to use the new one" in told
     assert "is the champion already" in refused(path, "promote", sha[:12], *because)
-    assert "is the champion again" in geomon(path, "rollback", *because)
+    back = json.loads(geomon(path, "rollback", *because, "--json"))
+    assert back["champion"].startswith("tiny@")
+    assert "set it to champion" in back["offer"]
     rows = json.loads(geomon(path, "decisions", "--json"))
     assert [row["outcome"] for row in rows] == ["installed", "promoted", "rolled back"]
     assert {row["reason"] for row in rows[1:]} == {"tried it"}
@@ -244,4 +258,5 @@ def test_nothing_to_learn_from_is_one_clear_line(tmp_path: Path) -> None:
         said = refused(path, command, *SPAN)
         assert "no labelled windows; review some events first" in said
         assert "must be later than" in refused(path, command, *SPAN[:3], "2024-04-30")
+    assert "nowhere: no such folder" in refused(path, "retrain", *SPAN, "--benchmark", "nowhere")
     assert geomon(path, "windows", *SPAN) == ""

@@ -65,6 +65,15 @@ def test_augmentations_keep_windows_sound(change: object, card: PickerCard) -> N
         assert x.dtype == y.dtype == weight.dtype == np.float32
 
 
+def test_gains_change_nothing_that_the_network_sees(card: PickerCard) -> None:
+    samples = np.random.default_rng(3).normal(0, 100, (LENGTH, 3))
+    one, two = (
+        finished(Window.of(samples * gains), card, 1600, 77)[0]
+        for gains in (np.ones(3), np.array([1e-6, 30.0, 1e5]))
+    )
+    assert np.allclose(one, two, atol=1e-4)
+
+
 def test_dead_channels_survive_a_coarse_digitiser() -> None:
     window = Window.of(np.zeros((LENGTH, 3)))
     window.samples[3000:] = 1e9
