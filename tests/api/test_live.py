@@ -121,7 +121,7 @@ def test_a_change_of_no_event_breaks_no_stream(live, monkeypatch):
         return found
 
     monkeypatch.setattr(Catalog, "changes", noticed)
-    with listening(client) as messages:
+    with listening(client, params={"since": f"{space.catalog.clock_ns():x}"}) as messages:
         next(messages)
         run = space.catalog.begin_run("pick")
         pick = Pick(SPAN.start, SeedId.parse("XX.GM01..HHZ"), "P", 0.9, 0.05, picker="truth")
@@ -138,6 +138,7 @@ def test_a_change_of_no_event_breaks_no_stream(live, monkeypatch):
 def test_one_who_missed_too_much_starts_anew(live, monkeypatch):
     space, client = live
     monkeypatch.setattr("geomon.api.live.MAX_MISSED", 1)
+    monkeypatch.setattr("geomon.api.live.POLL_S", 0.0)  # else its clock is up to a second late
     with listening(client, params={"since": "0"}) as told:
         next(told)
         message = next(told)

@@ -164,4 +164,4 @@ def test_the_command_tells_what_it_would_do(config: Config, tmp_path: Path) -> N
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "takes over" in result.stdout
-    assert "1 found" in result.stdout
+    assert "1 merges and splits to do" in result.stdout
