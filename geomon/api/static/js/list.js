@@ -26,7 +26,6 @@ export class EventList {
   show(events, scale, empty) {
     this.events = events;
     this.scale = scale;
-    this.index = new Map(events.map((event, i) => [event.id, i]));
     this.rows.clear();
     this.inner.replaceChildren();
     this.inner.style.height = events.length ? `${events.length * ROW}px` : "auto";
@@ -36,15 +35,15 @@ export class EventList {
 
   select(id, reveal = true) {
     this.selected = id;
-    const i = this.index?.get(id);
-    if (reveal && i !== undefined && this.box.scrollHeight > this.box.clientHeight) {
+    const i = this.index(id);
+    if (reveal && i >= 0 && this.box.scrollHeight > this.box.clientHeight) {
       const top = i * ROW;
       if (top < this.box.scrollTop || top + ROW > this.box.scrollTop + this.box.clientHeight) {
         this.box.scrollTop = top - this.box.clientHeight / 2 + ROW / 2;
       }
     }
     for (const [key, row] of this.rows) row.setAttribute("aria-selected", key === id);
-    if (id && i !== undefined) this.box.setAttribute("aria-activedescendant", `row-${id}`);
+    if (i >= 0) this.box.setAttribute("aria-activedescendant", `row-${id}`);
     else this.box.removeAttribute("aria-activedescendant");
   }
 
@@ -58,10 +57,14 @@ export class EventList {
     for (const [key, row] of this.rows) row.classList.toggle("lit", key === id);
   }
 
+  index(id) {
+    return id ? this.events.findIndex((event) => event.id === id) : -1;
+  }
+
   // The event `step` places further down, or null at the ends.
   neighbour(id, step) {
-    const i = this.index?.get(id);
-    return i === undefined ? (this.events[0] ?? null) : (this.events[i + step] ?? null);
+    const i = this.index(id);
+    return i < 0 ? (this.events[0] ?? null) : (this.events[i + step] ?? null);
   }
 
   move(step) {

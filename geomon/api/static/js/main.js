@@ -20,7 +20,7 @@ import { baseMagnitude, colouring, deepest, whenThemeChanges } from "./theme.js"
 const $ = (id) => document.getElementById(id);
 const REFRESH_MS = 30_000;
 const MIN_SPAN_MS = 600_000;
-const data = { status: null, limits: null, events: [], shown: null, stations: [], coverage: null, scale: null, deepest: 20, inView: [], byId: new Map() };
+const data = { status: null, limits: null, events: [], bySize: [], shown: null, stations: [], coverage: null, scale: null, deepest: 20, inView: [], byId: new Map() };
 let map;
 let list;
 let timePlot;
@@ -62,6 +62,7 @@ async function load() {
     const limits = limitsOf(state.span, data.status);
     const [events, stations, coverage] = await Promise.all([getEvents(limits, signal), getStations(limits, signal), getCoverage(limits, signal).catch(unlessAborted)]);
     Object.assign(data, { limits, events, stations, coverage });
+    data.bySize = [...events].sort((a, b) => (b.mag ?? -9) - (a.mag ?? -9) || b.time - a.time);
     data.byId = new Map(events.map((event) => [event.id, event]));
     notice("");
   } catch (error) {
@@ -75,7 +76,7 @@ async function load() {
 const bigEnough = (event) => state.minMagnitude === null || (event.mag !== null && event.mag >= state.minMagnitude);
 
 function show() {
-  const shown = data.events.filter(bigEnough);
+  const shown = data.bySize.filter(bigEnough); // the largest first
   data.deepest = deepest(shown);
   data.smallest = baseMagnitude(shown);
   data.scale = colouring(state.colour, data.deepest, data.limits);
@@ -104,7 +105,7 @@ function showView() {
 }
 
 function showList() {
-  const ordered = state.sort === "time" ? data.inView : [...data.inView].sort((a, b) => (b.mag ?? -9) - (a.mag ?? -9) || b.time - a.time);
+  const ordered = state.sort === "time" ? map.inView(data.events).filter(bigEnough) : data.inView;
   list.show(ordered, data.scale, nothing(data, state.minMagnitude, fitEvents));
   list.select(state.event, false);
 }
@@ -198,7 +199,7 @@ async function showPanel() {
   timePlot.select(state.event);
   depthPlot.select(state.event);
   list.select(state.event, !open);
-  map.map.resize();
+  map.resize();
   if (state.event === null) detail.close();
   if (state.station === null || state.event !== null) stationPanel.close();
   if (!open) {
@@ -218,7 +219,7 @@ async function edit(event) {
   if (!mayEdit() || editor) return;
   document.querySelector(".stage").classList.add("has-detail", "has-editor");
   $("overview").hidden = true;
-  map.map.resize();
+  map.resize();
   const box = $("detail");
   box.hidden = false;
   const [from, to] = data.limits;
@@ -244,7 +245,7 @@ function stopEditing() {
   editor = null;
   map.propose(null, null);
   document.querySelector(".stage").classList.remove("has-editor");
-  map.map.resize();
+  map.resize();
 }
 
 async function reload() {

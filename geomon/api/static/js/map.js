@@ -1,8 +1,9 @@
 // The map: land, events, stations. Everything is drawn from the server's own files.
 
 import * as maplibregl from "../vendor/maplibre-gl/maplibre-gl.mjs";
+import { EventLayer } from "./eventlayer.js";
 import { Land } from "./land.js";
-import { css, radiusExpression } from "./theme.js";
+import { css, radius } from "./theme.js";
 
 const FONT = ["sans-serif"]; // without a glyph server MapLibre draws text with local fonts
 const EMPTY = { type: "FeatureCollection", features: [] };
@@ -71,12 +72,13 @@ export class EventMap {
     this.shown = { events: [], scale: null, smallest: 0, stations: [], region: null, selected: null };
     this.hovered = null;
     this.land = new Land();
+    this.events = new EventLayer();
     this.ready = new Promise((resolve) => this.map.once("style.load", resolve)).then(() => this.dress());
   }
 
   dress() {
     const map = this.map;
-    for (const id of ["land", "frame", "ellipses", "stations", "events", "lit", "selected", "proposal"]) {
+    for (const id of ["land", "frame", "ellipses", "stations", "lit", "selected", "proposal"]) {
       map.addSource(id, { type: "geojson", data: EMPTY });
     }
     map.addImage("station", triangle(), { sdf: true, pixelRatio: 3 });
@@ -91,8 +93,9 @@ export class EventMap {
       layout: { "text-field": ["get", "label"], "text-font": FONT, "text-size": 10, "text-anchor": ["get", "anchor"], "text-offset": ["get", "offset"], "text-allow-overlap": true },
     });
     add("region", "line", "frame", { "line-width": 1, "line-dasharray": [2, 3] }, kind("region"));
-    add("ellipses", "fill", "ellipses", { "fill-opacity": 0.07 }, { minzoom: 7.5 });
-    add("ellipse-lines", "line", "ellipses", { "line-opacity": 0.45, "line-width": 0.8 }, { minzoom: 7.5 });
+    const own = (name) => ["get", name];
+    add("ellipses", "fill", "ellipses", { "fill-opacity": 0.07, "fill-color": own("colour") }, { minzoom: 7.5 });
+    add("ellipse-lines", "line", "ellipses", { "line-opacity": 0.45, "line-width": 0.8, "line-color": own("colour") }, { minzoom: 7.5 });
     add("stations", "symbol", "stations", { "icon-halo-width": 1.2 }, {
       layout: { "icon-image": "station", "icon-size": ["interpolate", ["linear"], ["zoom"], 3, 0.55, 9, 0.95], "icon-allow-overlap": true, "icon-ignore-placement": true },
     });
@@ -100,13 +103,17 @@ export class EventMap {
       minzoom: 7,
       layout: { "text-field": ["get", "station"], "text-font": FONT, "text-size": 10.5, "text-offset": [0, 0.85], "text-anchor": "top", "text-optional": true },
     });
-    add("events", "circle", "events", { "circle-opacity": 0.78, "circle-stroke-width": 0.7 });
-    add("lit", "circle", "lit", { "circle-stroke-width": 2 });
-    add("selected", "circle", "selected", { "circle-opacity": 0, "circle-stroke-width": 2 });
+    map.addLayer(this.events);
+    add("lit", "circle", "lit", { "circle-stroke-width": 2, "circle-radius": own("radius"), "circle-color": own("colour") });
+    add("selected", "circle", "selected", { "circle-opacity": 0, "circle-stroke-width": 2, "circle-radius": ["+", 4.5, own("radius")] });
     add("proposal", "line", "proposal", { "line-width": 1.6, "line-dasharray": [2, 1.5] });
     add("proposal-place", "circle", "proposal", { "circle-radius": 5, "circle-stroke-width": 2 }, { filter: ["==", ["geometry-type"], "Point"] });
     this.colour();
     this.listen();
+    this.draw();
+  }
+
+  draw() {
     this.dressed = true;
     this.setEvents(this.shown.events, this.shown.scale, this.shown.smallest);
     this.setStations(this.shown.stations);
@@ -137,7 +144,6 @@ export class EventMap {
     paint("stations", "icon-halo-color", css("land"));
     paint("station-labels", "text-color", css("muted"));
     paint("station-labels", "text-halo-color", css("land"));
-    paint("events", "circle-stroke-color", css("land"));
     paint("lit", "circle-stroke-color", css("ink"));
     paint("selected", "circle-stroke-color", css("accent"));
     paint("proposal", "line-color", css("accent"));
@@ -145,27 +151,29 @@ export class EventMap {
     paint("proposal-place", "circle-stroke-color", css("land"));
   }
 
-  colourEvents() {
-    const colours = this.shown.scale.expression;
-    for (const layer of ["events", "lit"]) this.map.setPaintProperty(layer, "circle-color", colours);
-    this.map.setPaintProperty("ellipses", "fill-color", colours);
-    this.map.setPaintProperty("ellipse-lines", "line-color", colours);
-  }
-
   listen() {
     const { map } = this;
+    // The map brings its own layers back after the graphics were lost, but no custom one.
+    map.on("webglcontextlost", () => {
+      this.dressed = false;
+    });
+    map.on("webglcontextrestored", () => map.once("style.load", () => {
+      map.addLayer(this.events, "lit");
+      this.draw();
+    }));
     map.on("moveend", () => {
+      if (!this.dressed) return;
       this.graticule();
       this.loadLand();
       this.ellipses();
       this.onMove(this);
     });
-    const nearest = (point, layers, slack = 4) => map.queryRenderedFeatures([[point.x - slack, point.y - slack], [point.x + slack, point.y + slack]], { layers })[0];
+    const stationNear = ({ x, y }, slack) => map.queryRenderedFeatures([[x - slack, y - slack], [x + slack, y + slack]], { layers: ["stations"] })[0];
     const hover = (e) => {
-      const event = nearest(e.point, ["events"], 2);
-      const station = event ? null : nearest(e.point, ["stations"], 2);
+      const event = this.events.nearest(e.lngLat, 2);
+      const station = event ? null : stationNear(e.point, 2);
       map.getCanvas().style.cursor = event || station ? "pointer" : "";
-      this.onHover(event ? event.properties.id : null, e.originalEvent);
+      this.onHover(event ? event.id : null, e.originalEvent);
       this.onStation(station ? station.properties.id : null, e.originalEvent);
     };
     let latest = null; // a pointer moves more often than the screen changes
@@ -182,9 +190,9 @@ export class EventMap {
       this.onStation(null);
     });
     map.on("click", (e) => {
-      const event = nearest(e.point, ["events"], 6);
-      const station = event ? null : nearest(e.point, ["stations"], 6);
-      if (event) this.onSelect(event.properties.id);
+      const event = this.events.nearest(e.lngLat, 6);
+      const station = event ? null : stationNear(e.point, 6);
+      if (event) this.onSelect(event.id);
       else if (station) this.onStationSelect(station.properties.id);
     });
   }
@@ -230,14 +238,11 @@ export class EventMap {
     this.map.getSource("frame").setData(collection(features));
   }
 
+  // `events` the largest first.
   setEvents(events, scale, smallest) {
     Object.assign(this.shown, { events, scale, smallest });
     if (!this.dressed || !scale) return;
-    this.colourEvents();
-    for (const layer of ["events", "lit"]) this.map.setPaintProperty(layer, "circle-radius", radiusExpression(smallest));
-    this.map.setPaintProperty("selected", "circle-radius", ["+", 4.5, radiusExpression(smallest)]);
-    const largestFirst = [...events].sort((a, b) => (b.mag ?? -9) - (a.mag ?? -9)); // the small ones lie on top
-    this.map.getSource("events").setData(collection(largestFirst.map((event) => this.feature(event))));
+    this.events.show(events, scale, smallest);
     this.ellipses();
     this.select(this.shown.selected);
     this.mark("lit", this.hovered);
@@ -250,7 +255,7 @@ export class EventMap {
     this.map.getSource("ellipses").setData(collection(drawn.map((event) => ({
       type: "Feature",
       geometry: { type: "Polygon", coordinates: [ellipseRing(event)] },
-      properties: { place: this.shown.scale.place(event) },
+      properties: { colour: this.shown.scale.of(event) },
     }))));
   }
 
@@ -285,7 +290,7 @@ export class EventMap {
     return {
       type: "Feature",
       geometry: { type: "Point", coordinates: [event.longitude, event.latitude] },
-      properties: { id: event.id, mag: event.mag, place: this.shown.scale.place(event) },
+      properties: { radius: radius(event.mag, this.shown.smallest), colour: this.shown.scale.of(event) },
     };
   }
 
@@ -327,6 +332,13 @@ export class EventMap {
       if (e.latitude < south || e.latitude > north) return false;
       return (((e.longitude - west) % 360) + 360) % 360 <= east - west;
     });
+  }
+
+  // After the page around it changed; a move is told only where there was one.
+  resize() {
+    const { clientWidth, clientHeight } = this.map.getContainer();
+    const canvas = this.map.getCanvas();
+    if (canvas.clientWidth !== clientWidth || canvas.clientHeight !== clientHeight) this.map.resize();
   }
 
   view() {

@@ -13,7 +13,7 @@ export function overview(data, { onEvent, onStation }) {
   box.append(el("div", { class: "big" }, count(events.length), el("small", {}, `${events.length === 1 ? "event" : "events"} ${when(data)}${outside ? `, ${count(outside)} outside this map` : ""}`)));
   const largest = events.reduce((best, event) => ((event.mag ?? -9) > (best?.mag ?? -9) ? event : best), null);
   if (largest) {
-    const depths = events.map((event) => event.depth).filter((depth) => depth !== null).sort((a, b) => a - b);
+    const depths = Float64Array.from(events.map((event) => event.depth).filter((depth) => depth !== null)).sort();
     const middle = depths.length > 1 ? ` Median depth ${fixed(depths[Math.floor(depths.length / 2)], 1)} km.` : "";
     const open = el("button", { type: "button", class: "largest", onclick: () => onEvent(largest.id) }, `M ${magnitude(largest.mag)}`);
     box.append(el("p", {}, "Largest ", open, ` at ${clock(largest.time)} on ${day(largest.time)}.${middle}`));

@@ -67,7 +67,6 @@ class EventPlot {
     Object.assign(this, { canvas, onSelect, onHover });
     this.events = [];
     this.points = [];
-    this.byId = new Map();
     this.scale = null;
     this.due = null;
     this.lit = null;
@@ -116,11 +115,6 @@ class EventPlot {
     this.overlay();
   }
 
-  place(points) {
-    this.points = points;
-    this.byId = new Map(points.map((point) => [point.event.id, point]));
-  }
-
   // Draws everything again in the next frame: after new events, a new size or new colours.
   draw() {
     if (this.scale) this.due ??= requestAnimationFrame(() => this.drawNow());
@@ -146,7 +140,7 @@ class EventPlot {
     pen.drawImage(this.base, 0, 0);
     pen.restore();
     for (const [id, stroke, extra] of [[this.selected, css("accent"), 3.5], [this.lit, css("ink"), 1.5]]) {
-      const point = this.byId.get(id);
+      const point = id && this.points.find(({ event }) => event.id === id);
       if (!point) continue;
       pen.strokeStyle = stroke;
       pen.lineWidth = 2;
@@ -162,7 +156,7 @@ class EventPlot {
     else {
       pen.lineWidth = 0.7;
       pen.strokeStyle = css("panel");
-      for (const point of [...this.points].sort((a, b) => b.r - a.r)) {
+      for (const point of this.points) {
         pen.fillStyle = this.scale.of(point.event);
         pen.beginPath();
         pen.arc(point.x, point.y, point.r, 0, 2 * Math.PI);
@@ -283,7 +277,7 @@ export class TimePlot extends EventPlot {
       pen.fillText(m.toFixed(1).replace("-", "−"), this.left - 9, y(m));
     }
     this.timeAxis(pen, bottom);
-    this.place(this.events.map((event) => ({ event, x: this.x(event.time), y: y(event.mag ?? low), r: radius(event.mag, this.smallest) * 0.8 })));
+    this.points = this.events.map((event) => ({ event, x: this.x(event.time), y: y(event.mag ?? low), r: radius(event.mag, this.smallest) * 0.8 }));
     if (this.points.length <= 400) {
       pen.globalAlpha = 0.35;
       pen.strokeStyle = css("faint");
@@ -402,7 +396,7 @@ export class DepthPlot extends EventPlot {
       pen.lineTo(x - 4, top - 2);
       pen.fill();
     }
-    this.place(this.events.map((event) => ({ event, x: across(event), y: y(event.depth ?? 0), r: radius(event.mag, this.smallest) * 0.8 })));
+    this.points = this.events.map((event) => ({ event, x: across(event), y: y(event.depth ?? 0), r: radius(event.mag, this.smallest) * 0.8 }));
     if (this.points.length <= 300) {
       pen.strokeStyle = css("faint");
       pen.globalAlpha = 0.55;
