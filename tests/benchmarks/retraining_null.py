@@ -105,9 +105,10 @@ class Exam:
         """Judge pickers that find what is sure, and by chance what is in doubt."""
         rng = np.random.default_rng(11)
         nothing: dict[Phase, float] = dict.fromkeys(("P", "S"), 0.0)
-        one = _by_chance(self.wide, rng)
         for _ in range(count):
-            yield self._verdict((one, _by_chance(self.wide, rng)), (nothing, nothing))
+            # A champion of its own for each: one that was lucky or not would decide about all.
+            both = (_by_chance(self.wide, rng), _by_chance(self.wide, rng))
+            yield self._verdict(both, (nothing, nothing))
 
     def _verdict(
         self, picks: tuple[Picks, Picks], thresholds: Sequence[dict[Phase, float]]

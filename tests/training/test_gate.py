@@ -12,8 +12,9 @@ from geomon.ids import StreamId
 from geomon.times import NS_PER_S, TimeSpan, from_ns, parse_time
 from geomon.training.audit import audit
 from geomon.training.dataset import Label
+from geomon.training.evaluate.bootstrap import chance_of_gain
 from geomon.training.evaluate.scores import Score
-from geomon.training.gate import Evidence, Paired, alpha_of, judge, scored
+from geomon.training.gate import Evidence, Paired, alpha_of, judge, least_gain, scored
 from tests.poison import POISONS, SHARES, poisoned
 
 START = parse_time("2024-05-01")
@@ -45,6 +46,20 @@ def test_a_better_challenger_is_promoted_and_an_equal_one_is_not() -> None:
     assert equal.verdict == "refused"
     assert equal.alpha == 0.025
     assert "not better beyond chance" in equal.reason
+
+
+def test_a_few_events_that_tell_two_apart_are_not_enough() -> None:
+    """A bootstrap of five that all speak for one takes chance for certainty."""
+    ours, theirs = np.tile([12, 8, 8], (60, 1)), np.tile([12, 8, 8], (60, 1))
+    theirs[:5] = [12, 12, 12]
+    groups = tuple(f"e{k}" for k in range(60))
+    few = Paired(Score(ours, np.zeros(0)), Score(theirs, np.zeros(0)), groups)
+    assert least_gain(few, 0.025)[1] > 0
+    chance = chance_of_gain(few.challenger, few.champion, "f1", groups=groups, draws=20_000)
+    assert chance == pytest.approx(1 / 32, abs=0.004)
+    judgement = judge(evidence(few))
+    assert judgement.verdict == "refused"
+    assert "not better beyond chance" in judgement.reason
 
 
 def test_what_falls_on_the_benchmark_or_below_the_first_model_is_refused() -> None:

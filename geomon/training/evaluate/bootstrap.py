@@ -1,4 +1,4 @@
-"""How sure a figure is: bootstrap over events, and what counting few things allows to say."""
+"""How sure a figure is: bootstrap and swaps of events, and what counting few things allows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from geomon.errors import DataError
 from geomon.training.evaluate.scores import Metric, Score, metric
 
 _DRAWS = 2000
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,8 @@ class Interval:
         return f"{self.estimate:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def _resampled(
-    scores: Sequence[Score], groups: Sequence[str] | None, draws: int, seed: int
-) -> list[NDArray[np.float64]]:
-    """Draw groups with replacement and add up their counts, the same draws for every score.
+def _by_group(scores: Sequence[Score], groups: Sequence[str] | None) -> list[NDArray[np.float64]]:
+    """Add up counts by group, in the same order for every score.
 
     Raises
     ------
@@ -40,15 +39,27 @@ def _resampled(
         msg = "scores and groups to be compared must be about the same records"
         raise DataError(msg)
     members = np.arange(n) if groups is None else np.unique(list(groups), return_inverse=True)[1]
-    n_groups = int(members.max()) + 1 if n else 0
+    sums = [np.zeros((int(members.max()) + 1 if n else 0, 3)) for _ in scores]
+    for by_group, one in zip(sums, scores, strict=True):
+        np.add.at(by_group, members, one.counts)
+    return sums
+
+
+def _resampled(
+    scores: Sequence[Score], groups: Sequence[str] | None, draws: int, seed: int
+) -> list[NDArray[np.float64]]:
+    """Draw groups with replacement and add up their counts, the same draws for every score.
+
+    Raises
+    ------
+    DataError
+        If the scores and groups are not about the same records.
+    """
+    sums = _by_group(scores, groups)
+    n_groups = len(sums[0])
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(n_groups, np.full(n_groups, 1 / max(n_groups, 1)), size=draws)
-    sums = []
-    for one in scores:
-        by_group = np.zeros((n_groups, 3))
-        np.add.at(by_group, members, one.counts)
-        sums.append(weights @ by_group)
-    return sums
+    return [weights @ by_group for by_group in sums]
 
 
 def _interval(estimate: float, values: NDArray[np.float64]) -> Interval:
@@ -143,6 +154,52 @@ def draw_differences(
     ours, theirs = (metric(name, sums) for sums in _resampled([one, two], groups, draws, seed))
     values = ours - theirs
     return np.asarray(values[np.isfinite(values)])
+
+
+def chance_of_gain(
+    one: Score,
+    two: Score,
+    name: Metric,
+    *,
+    groups: Sequence[str],
+    draws: int = _DRAWS,
+    seed: int = 0,
+) -> float:
+    """Return how often `one` would be as much better than `two` were they equally good.
+
+    Were they, each event might as well have gone to the one as to the other: the two are swapped,
+    event by event, at random. Unlike the bootstrap's, this answer holds also where only a few
+    events tell the two apart (Fisher's randomisation test; Phipson and Smyth 2010,
+    https://doi.org/10.2202/1544-6115.1585, for the draw that is added).
+
+    Parameters
+    ----------
+    one, two : Score
+        Of two pickers, on the same records in the same order.
+    name : {"f1", "precision", "recall"}
+        Which metric.
+    groups : sequence of str
+        Event of each record: records of one event are swapped together.
+    draws, seed : int
+        How often, and the seed of the randomness.
+
+    Raises
+    ------
+    DataError
+        If the scores and groups are not about the same records.
+    """
+    ours, theirs = _by_group([one, two], groups)
+    apart = theirs - ours
+    apart = apart[apart.any(axis=1)]
+    gain = float(metric(name, ours.sum(axis=0)) - metric(name, theirs.sum(axis=0)))
+    rng = np.random.default_rng(seed)
+    n_as_good = 0
+    for first in range(0, draws, _DRAWS):
+        swapped = rng.random((min(_DRAWS, draws - first), len(apart))) < 0.5
+        moved = swapped @ apart
+        gains = metric(name, ours.sum(axis=0) + moved) - metric(name, theirs.sum(axis=0) - moved)
+        n_as_good += int((gains >= gain - _ROUNDING).sum())
+    return (n_as_good + 1) / (draws + 1)
 
 
 def rate_interval(count: int, amount: float) -> Interval:
