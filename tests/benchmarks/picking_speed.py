@@ -130,13 +130,14 @@ def _backend_figures(
     backend: str, seconds: int, days: int, theirs: float | None, why: str
 ) -> list[Figure]:
     found = ours(seconds, days, backend)
+    cold = ours(1200, 1, backend)  # not the first ever, which compiles loops and keeps them
     machine = versions("tensorflow_cpu" if backend == "tensorflow" else "onnxruntime")
     sizes = f"3 × 100 Hz, {seconds} s, one thread, {machine}"
     rate = 60 / found["whole"]
     goal, holds = at_least(rate, 16)
     ratio = theirs / found["whole"] if theirs else None
     peer_goal, peer_holds = at_least(ratio, 3)
-    cold_goal, cold_holds = at_most(found["first"], 8)
+    cold_goal, cold_holds = at_most(cold["first"], 8)
     rss_goal, rss_holds = at_most(found["rss_days"], 1200)
     return [
         Figure(
@@ -161,9 +162,10 @@ def _backend_figures(
         ),
         Figure(
             figure=f"first picks of a cold process, {backend}",
-            value=found["first"], unit="s", goal=cold_goal, holds=cold_holds,
+            value=cold["first"], unit="s", goal=cold_goal, holds=cold_holds,
             conditions="command line imported, model loaded, 20 minutes of 3 × 100 Hz picked, by "
-            f"the wall clock; {found['first_cpu']:.1f} processor seconds",
+            f"the wall clock; {cold['first_cpu']:.1f} processor seconds; {found['first']:.1f} s for "
+            "the first process ever, which compiles loops and keeps them",
         ),
     ]  # fmt: skip
 
