@@ -164,8 +164,8 @@ def _backend_figures(
             figure=f"first picks of a cold process, {backend}",
             value=cold["first"], unit="s", goal=cold_goal, holds=cold_holds,
             conditions="command line imported, model loaded, 20 minutes of 3 × 100 Hz picked, by "
-            f"the wall clock; {cold['first_cpu']:.1f} processor seconds; {found['first']:.1f} s the "
-            "very first time, which compiles loops and keeps them",
+            f"the wall clock; {cold['first_cpu']:.1f} processor seconds, {found['first']:.1f} s "
+            "the very first time, which compiles loops and keeps them",
         ),
     ]  # fmt: skip
 
