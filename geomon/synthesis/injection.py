@@ -13,7 +13,8 @@ from scipy import fft
 
 from geomon.stations import Channel
 from geomon.synthesis.instruments import counts_per_velocity
-from geomon.synthesis.seismogram import SourceAndPath, seismograms
+from geomon.synthesis.seismogram import seismograms
+from geomon.synthesis.source_and_path import SourceAndPath
 from geomon.times import NS_PER_S
 from geomon.waveforms import Segment
 

@@ -21,8 +21,9 @@ from geomon.ids import SeedId, StationId
 from geomon.stations import FOREVER_NS, Stations
 from geomon.synthesis.instruments import counts_per_velocity
 from geomon.synthesis.rays import first_arrivals
-from geomon.synthesis.seismogram import SourceAndPath, seismograms
+from geomon.synthesis.seismogram import seismograms
 from geomon.synthesis.sensors import Sensor, place_sensors
+from geomon.synthesis.source_and_path import SourceAndPath
 from geomon.synthesis.swarm import HALF_HOUR_NS, TrueEvent, events_of, radiation
 from geomon.synthesis.troubles import Troubles, latest_ns, troubles
 from geomon.times import NS_PER_S, TimeSpan, merged, parse_time, subtracted

@@ -16,7 +16,8 @@ from geomon.picking.card import PickerCard
 from geomon.picking.prepare import GRID, conditioned
 from geomon.processing.condition import filled, highpass
 from geomon.synthesis.noise import draw_noise
-from geomon.synthesis.seismogram import SourceAndPath, rupture_duration_s, seismograms
+from geomon.synthesis.seismogram import seismograms
+from geomon.synthesis.source_and_path import SourceAndPath, rupture_duration_s
 from geomon.training.augment import (
     Window,
     clip,

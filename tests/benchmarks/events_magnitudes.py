@@ -31,8 +31,8 @@ from geomon.locating.network_magnitude import network_magnitude
 from geomon.stations import Response
 from geomon.synthesis.instruments import counts_per_velocity
 from geomon.synthesis.network import Scenario, TrueArrival
-from geomon.synthesis.seismogram import seismic_moment
 from geomon.synthesis.sensors import Sensor
+from geomon.synthesis.source_and_path import seismic_moment
 from geomon.synthesis.swarm import TrueEvent
 from geomon.times import NS_PER_S, TimeSpan, parse_time
 from geomon.velocity import LayeredModel

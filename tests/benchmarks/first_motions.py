@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from geomon.picking.first_motion import AFTER, BEFORE, first_motion
 from geomon.processing.condition import highpass
 from geomon.synthesis.noise import draw_noise
-from geomon.synthesis.seismogram import SourceAndPath, seismograms
+from geomon.synthesis.seismogram import seismograms
+from geomon.synthesis.source_and_path import SourceAndPath
 from tests.benchmarks.report import Figure, main, versions
 
 type Floats = NDArray[np.float64]

@@ -11,7 +11,8 @@ from geomon.events import Pick
 from geomon.ids import SeedId
 from geomon.picking.card import Picker, load_picker, picker_folder
 from geomon.picking.infer import pick
-from geomon.synthesis.seismogram import SourceAndPath, seismograms
+from geomon.synthesis.seismogram import seismograms
+from geomon.synthesis.source_and_path import SourceAndPath
 from geomon.times import NS_PER_S, TimeSpan, to_ns
 from geomon.training.evaluate import pick_windows, score, score_windows
 from geomon.training.recordings import is_training_station, read_streams, read_windows, whole_span

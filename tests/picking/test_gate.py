@@ -7,7 +7,8 @@ import pytest
 from scipy.signal import lfilter
 
 from geomon.picking.gate import AFTER, BEFORE, reasons
-from geomon.synthesis.seismogram import SourceAndPath, seismograms
+from geomon.synthesis.seismogram import seismograms
+from geomon.synthesis.source_and_path import SourceAndPath
 
 N = BEFORE + 1 + AFTER
 T = np.arange(AFTER + 50) / 100  # seconds from where a shape begins

@@ -11,7 +11,8 @@ from scipy.stats import mannwhitneyu
 from geomon.errors import WaveformError
 from geomon.picking.spotting import spot
 from geomon.synthesis.noise import draw_noise
-from geomon.synthesis.seismogram import SourceAndPath, seismograms
+from geomon.synthesis.seismogram import seismograms
+from geomon.synthesis.source_and_path import SourceAndPath
 from geomon.training.recordings import read_windows
 
 DRAWS = 500

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from geomon.errors import WaveformError
-from geomon.synthesis.seismogram import (
+from geomon.synthesis.seismogram import seismograms
+from geomon.synthesis.source_and_path import (
     SourceAndPath,
     corner_frequency_hz,
     rupture_duration_s,
     seismic_moment,
-    seismograms,
 )
 
 RATE_HZ = 100.0

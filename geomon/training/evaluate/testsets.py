@@ -16,7 +16,8 @@ from geomon.errors import DataError
 from geomon.ids import StreamId
 from geomon.processing.condition import highpass
 from geomon.synthesis.noise import draw_noise
-from geomon.synthesis.seismogram import SourceAndPath, seismograms
+from geomon.synthesis.seismogram import seismograms
+from geomon.synthesis.source_and_path import SourceAndPath
 from geomon.times import parse_time
 from geomon.training.evaluate.budget import Continuous
 from geomon.training.recordings import (
