@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geomon.stores.timelines import ArraySource, Clock, Run, differing, joined, resolved
+from geomon.stores.conflicts import resolved
+from geomon.stores.timelines import ArraySource, Clock, Run, differing, joined
 from geomon.times import NS_PER_S, TimeSpan
 from geomon.waveforms import Segment
 from tests.stores.archives import HH
