@@ -1,15 +1,14 @@
 """miniSEED bytes to exact segments, salvaging around damage.
 
-Records are joined into one segment only while each starts where the one before ends, to within the
-resolution of its header; a clock that steps or drifts farther begins a new segment. libmseed's
-own merging allows half a sample, which mistimes what follows.
+Records are found by `geomon.sources.records` and decoded here; what they hold is joined by
+`geomon.sources.joining`.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import pymseed
 from numpy.typing import NDArray
 
 from geomon.ids import SeedId
+from geomon.sources.joining import Line, joined, segments_of
 from geomon.sources.records import (
     NOT_DAMAGE,
     V3_FIRST_BYTE,
@@ -27,7 +27,7 @@ from geomon.sources.records import (
     scan,
     times_after,
 )
-from geomon.times import NS_PER_S, TimeSpan
+from geomon.times import TimeSpan
 from geomon.waveforms import Gap, Segment
 
 _MAX_OPEN = 8  # time lines of one channel kept open for the next record
@@ -117,67 +117,6 @@ def _records(count: int) -> str:
     return f"{count} record{'' if count == 1 else 's'}"
 
 
-@dataclass(slots=True)
-class _Line:
-    """Samples of one time line, growing at its end."""
-
-    seed_id: SeedId
-    start_ns: int
-    rate: float
-    resolution_ns: int
-    parts: list[NDArray[Any]]
-    n_samples: int
-    is_attested: bool  # a checksum or another record says the same about its time
-
-    @property
-    def end_ns(self) -> int:
-        return self.time_ns(self.n_samples)
-
-    def time_ns(self, index: int) -> int:
-        return self.start_ns + round(index * NS_PER_S / self.rate)
-
-    def samples(self) -> NDArray[Any]:
-        if len(self.parts) > 1:
-            self.parts = [np.concatenate(self.parts)]
-        return self.parts[0]
-
-    def offset_of(self, other: "_Line") -> int | None:
-        """Sample of this line at which `other` starts; None when it is on another time line."""
-        index = round((other.start_ns - self.start_ns) * self.rate / NS_PER_S)
-        same = (
-            0 <= index <= self.n_samples
-            and other.rate == self.rate
-            and other.parts[0].dtype == self.parts[0].dtype
-            and _agree(
-                self.time_ns(index) - other.start_ns, self.resolution_ns, other.resolution_ns
-            )
-        )
-        return index if same else None
-
-    def absorb(self, other: "_Line", index: int) -> bool:
-        """Take over `other`, which starts at sample `index`, unless their samples differ."""
-        shared = min(self.n_samples - index, other.n_samples)
-        theirs = other.samples()
-        if shared:
-            mine = self.samples()[index : index + shared]
-            if mine.tobytes() != theirs[:shared].tobytes():
-                return False
-        if shared < other.n_samples:
-            self.parts.append(theirs[shared:])
-            self.n_samples += other.n_samples - shared
-        self.is_attested = True
-        return True
-
-
-def _agree(difference_ns: int, one_resolution_ns: int, other_resolution_ns: int) -> bool:
-    """Tell whether two header times say the same, to within the finer of their resolutions.
-
-    Times cut or rounded to a resolution differ from the true ones by less than it; 1 ns more is
-    allowed for computing them from a rate.
-    """
-    return abs(difference_ns) < max(min(one_resolution_ns, other_resolution_ns), 2)
-
-
 def decode(
     *buffers: Buffer,
     allowed: Collection[SeedId] | None = None,
@@ -200,7 +139,7 @@ def decode(
     latest_ns : int, optional
         Records that end after it are left out as from the future.
     """
-    lines: dict[SeedId, list[_Line]] = {}
+    lines: dict[SeedId, list[Line]] = {}
     qualities: dict[SeedId, list[Records]] = {}
     total = Scan()
     n_records = n_duplicates = 0
@@ -227,10 +166,14 @@ def decode(
     segments: list[Segment] = []
     conflicts: list[Gap] = []
     masked: list[Gap] = []
-    for _, of_one in sorted(lines.items()):
-        joined = _joined(of_one, conflicts)
-        segments += _segments(joined, span, masked)
-        unchecked |= {line.seed_id for line in joined if not line.is_attested}
+    for seed_id, of_one in sorted(lines.items()):
+        whole, differing = joined(of_one)
+        sound, unsound = segments_of(whole, span)
+        segments += sound
+        conflicts += differing
+        masked += unsound
+        if not all(line.is_attested for line in whole):
+            unchecked.add(seed_id)
     return Decoded(
         segments=tuple(segments),
         n_records=n_records,
@@ -339,7 +282,7 @@ class _Run:
 
 def _decode_run(
     seed_id: SeedId, run: Records, view: memoryview, rejected: Counter[Reason]
-) -> list[_Line]:
+) -> list[Line]:
     """Decode a run; what stands before and behind damaged records in it are lines of their own."""
     if run["encoding"][0] in _STEIM and run["data_at"][0] > 0:
         samples, is_sound = _unpacked(run, view)
@@ -347,7 +290,7 @@ def _decode_run(
         samples, is_sound = _decoded_by_libmseed(run, view)
     rejected["integrity"] += int(np.count_nonzero(~is_sound))
     is_attested = len(run) > 1 or view[int(run["offset"][0])] == V3_FIRST_BYTE
-    lines: list[_Line] = []
+    lines: list[Line] = []
     edges = [0, *(np.flatnonzero(np.diff(is_sound)) + 1).tolist(), len(run)]
     ends_at = np.concatenate([[0], np.cumsum(run["n_samples"])])
     for first, after in pairwise(edges):
@@ -357,7 +300,7 @@ def _decode_run(
             rate = float(run["sampling_rate_hz"][first])
             start_ns = int(run["start_ns"][first])
             lines.append(
-                _Line(seed_id, start_ns, rate, resolution_ns, [part], part.size, is_attested)
+                Line(seed_id, start_ns, rate, resolution_ns, [part], part.size, is_attested)
             )
     return lines
 
@@ -418,67 +361,3 @@ def _decode_bytes(buffer: Buffer, n_samples: int) -> NDArray[Any] | None:
     except (pymseed.PymseedError, ValueError):
         pymseed.clear_error_messages()
         return None
-
-
-def _joined(lines: list[_Line], conflicts: list[Gap]) -> list[_Line]:
-    """Join what continues or repeats; keep apart, and note, what differs for the same time."""
-    kept: list[_Line] = []
-    is_open: list[_Line] = []
-    for line in _in_order(lines):
-        is_open = [other for other in is_open if other.end_ns + line.resolution_ns >= line.start_ns]
-        overlap: _Line | None = None
-        for other in is_open:
-            index = other.offset_of(line)
-            if index is not None and other.absorb(line, index):
-                break
-            if other.end_ns > line.start_ns + line.resolution_ns:
-                overlap = other
-        else:
-            if overlap is not None:
-                end = min(overlap.end_ns, line.end_ns)
-                conflicts.append(Gap(line.seed_id, TimeSpan(line.start_ns, end)))
-            kept.append(line)
-            is_open.append(line)
-    return kept
-
-
-def _in_order(lines: Iterable[_Line]) -> list[_Line]:
-    """Sort by time, longest first, then by content, so that the order of arrival is forgotten."""
-
-    def place(line: _Line) -> tuple[int, int, float]:
-        return (line.start_ns, -line.n_samples, line.rate)
-
-    ordered: list[_Line] = []
-    for _, same_place in groupby(sorted(lines, key=place), key=place):
-        tied = list(same_place)
-        ordered += sorted(tied, key=lambda t: t.samples().tobytes()) if len(tied) > 1 else tied
-    return ordered
-
-
-def _segments(lines: list[_Line], span: TimeSpan | None, masked: list[Gap]) -> list[Segment]:
-    segments: list[Segment] = []
-    for line in lines:
-        whole = Segment(line.seed_id, line.start_ns, line.rate, line.samples())
-        clipped = whole if span is None else whole.clipped(span)
-        if clipped is not None:
-            segments += _finite_parts(clipped, masked)
-    return sorted(segments, key=lambda s: (s.start_ns, -s.samples.size))
-
-
-def _finite_parts(segment: Segment, masked: list[Gap]) -> list[Segment]:
-    """Split a float segment around NaN and infinite samples."""
-    if segment.samples.dtype.kind != "f":
-        return [segment]
-    is_finite = np.isfinite(segment.samples)
-    if is_finite.all():
-        return [segment]
-    edges = np.flatnonzero(np.diff(is_finite)) + 1
-    parts: list[Segment] = []
-    for first, last in zip([0, *edges], [*edges, is_finite.size], strict=True):
-        start_ns = segment.time_ns(int(first))
-        if is_finite[first]:
-            samples = segment.samples[first:last]
-            parts.append(Segment(segment.seed_id, start_ns, segment.sampling_rate_hz, samples))
-        else:
-            masked.append(Gap(segment.seed_id, TimeSpan(start_ns, segment.time_ns(int(last)))))
-    return parts
