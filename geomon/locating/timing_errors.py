@@ -4,6 +4,7 @@ What errors share matters as much as their size: P and S of a station are late t
 stations that see an event from the same side. Sizes are shares of the time travelled, or seconds.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,13 +24,40 @@ _PATH_SHARE, _PATH_REACH = 0.009, 0.15  # neighbouring paths; they end within a 
 _DELAY_S, _S_DELAY = 0.09, 1.6  # a station's delay of P, and how many times as much of S
 _DIFFERENT_SITES_KM = 5.0  # stations closer than this stand on ground more alike
 _P_LIKE_S = 0.7  # correlation of P with S: what slows one slows the other
+_PERIOD_S = {"P": 0.2, "S": 0.3}  # of what is read of a local earthquake
+_LEAST_SIGNAL = 0.5  # of the noise: nothing weaker is told from it
 
 
 def reading_errors(picks: Sequence[Pick]) -> Floats:
-    """Return how exact picks are (s): a doubtful pick is also a less exact one."""
+    """Return how exact picks are: one that is doubtful, or hardly above the noise, is less so.
+
+    To the picker's own uncertainty comes what noise leaves to any reading, the wave's period over
+    2 π times the ratio of signal to noise (Abakumov, Roeser and Shapiro 2020,
+    https://doi.org/10.1190/geo2019-0589.1), where that ratio is known.
+
+    Parameters
+    ----------
+    picks : sequence of Pick
+        Any picks.
+
+    Returns
+    -------
+    array, shape (n_picks,)
+        Standard deviations, s.
+    """
     probability = np.array([pick.probability for pick in picks])
     uncertainty = np.array([pick.uncertainty_s for pick in picks])
-    return np.asarray(np.maximum(uncertainty, 0.002) / np.sqrt(np.clip(probability, 0.1, 1.0)))
+    doubtful = np.maximum(uncertainty, 0.002) / np.sqrt(np.clip(probability, 0.1, 1.0))
+    return np.asarray(np.hypot(doubtful, [_left_by_noise(pick) for pick in picks]))
+
+
+def _left_by_noise(pick: Pick) -> float:
+    """Return the error (s) that noise makes certain; 0 where nobody measured it."""
+    if pick.snr is None:
+        return 0.0
+    # What follows a pick is signal and noise.
+    signal = math.sqrt(max(pick.snr**2 - 1, _LEAST_SIGNAL**2))
+    return _PERIOD_S[pick.phase] / (2 * math.pi * signal)
 
 
 @dataclass(frozen=True, slots=True)

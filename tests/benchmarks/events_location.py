@@ -53,7 +53,8 @@ def figures(quick: bool) -> list[Figure]:
     """Measure; `quick` takes one seed and shorter times, too few events to judge shares by."""
     seeds = SEEDS[:1] if quick else SEEDS
     share = 0.3 if quick else 1.0
-    network = _misses([REGIONAL], seeds, share)
+    regional = _scenes(REGIONAL, seeds, share)
+    network = [miss for scene in regional for miss in located(scene)]
     inside = [miss for miss in network if miss.gap_deg < _OUTSIDE_GAP_DEG]
     distance = np.array([miss.distance_km for miss in inside])
     said = (
@@ -81,8 +82,12 @@ def figures(quick: bool) -> list[Figure]:
     ]  # fmt: skip
     for where, scenarios in (("inside", INSIDE), ("outside", OUTSIDE)):
         answer += _coverage(where, scenarios, seeds, share)
-    spoiled = np.array([m.distance_km for m in _misses([REGIONAL], seeds, share, gross=0.1)
-                        if m.gap_deg < _OUTSIDE_GAP_DEG])  # fmt: skip
+    spoiled = [
+        miss.distance_km
+        for scene, seed in zip(regional, seeds, strict=True)
+        for miss in located(scene, gross=0.1, seed=seed)
+        if miss.gap_deg < _OUTSIDE_GAP_DEG
+    ]
     answer.append(
         _at_most(
             "epicentre error, median, with 10 % gross outliers", float(np.median(spoiled)), 1.2,
@@ -95,7 +100,10 @@ def figures(quick: bool) -> list[Figure]:
 def _coverage(
     where: str, scenarios: Sequence[Scenario], seeds: Sequence[int], share: float
 ) -> list[Figure]:
-    parts = [_misses([scenario], seeds, share) for scenario in scenarios]
+    parts = [
+        [miss for scene in _scenes(scenario, seeds, share) for miss in located(scene)]
+        for scenario in scenarios
+    ]
     misses = [miss for part in parts for miss in part]
     answer = []
     for what, name in (
@@ -132,15 +140,8 @@ def _at_most(name: str, value: float, goal: float, unit: str, conditions: str) -
     )
 
 
-def _misses(
-    scenarios: Sequence[Scenario], seeds: Sequence[int], share: float, gross: float = 0.0
-) -> list[Miss]:
-    misses: list[Miss] = []
-    for scenario in scenarios:
-        for seed in seeds:
-            scene = make_scene(replace(scenario, hours=scenario.hours * share), seed)
-            misses += located(scene, gross=gross, seed=seed)
-    return misses
+def _scenes(scenario: Scenario, seeds: Sequence[int], share: float) -> list[Scene]:
+    return [make_scene(replace(scenario, hours=scenario.hours * share), seed) for seed in seeds]
 
 
 def located(scene: Scene, *, gross: float = 0.0, seed: int = 0) -> list[Miss]:

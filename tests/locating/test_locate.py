@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -6,6 +8,7 @@ from geomon.ids import SeedId
 from geomon.locating.fit import Rejected
 from geomon.locating.locate import Locator, locate
 from geomon.locating.network import Network
+from geomon.locating.timing_errors import reading_errors
 from geomon.times import NS_PER_S, to_ns
 from tests.locating.builders import (
     CRUST,
@@ -138,6 +141,17 @@ def test_gross_outliers_lose_their_weight() -> None:
     )
     assert np.hypot(x[0] - x[1], y[0] - y[1]) < 1.5
     assert sorted(arrival.weight for arrival in dirty.arrivals)[1] < 0.01
+
+
+def test_doubtful_and_weak_picks_count_as_less_exact() -> None:
+    pick = scene(2, 4).picks[0]
+    sure, doubtful = (replace(pick, probability=p) for p in (0.9, 0.3))
+    clear, weak, buried = (replace(sure, snr=snr) for snr in (20.0, 1.5, 0.9))
+    errors = reading_errors([sure, clear, doubtful, weak, buried])
+    assert errors[1] == pytest.approx(errors[0], rel=0.02)
+    assert errors[2] > 1.5 * errors[0]
+    assert errors[4] > errors[3] > errors[1]
+    assert errors[4] < 0.15  # even then it is a pick
 
 
 def test_too_few_picks_are_rejected_with_a_reason() -> None:
