@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+_GUARD = 'read -r _; "$1/pg_ctl" -D "$2/data" -m immediate -w stop; rm -rf "$2"'
+
 
 def find_programs() -> Path | None:
     """Return the folder of PostgreSQL's programs; None where it is not installed."""
@@ -31,7 +33,11 @@ class Server:
 
 @contextmanager
 def server(programs: Path, *, shared_buffers: str = "32MB") -> Iterator[Server]:
-    """Run a server with so much memory of its own."""
+    """Run a server with so much memory of its own.
+
+    A shell waits beside it for this process to say that it is done, or to be killed: then nothing
+    is left of the server.
+    """
     folder = Path(tempfile.mkdtemp(prefix="geomon-postgres-"))
     user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
     if user is not None:
@@ -58,12 +64,14 @@ def server(programs: Path, *, shared_buffers: str = "32MB") -> Iterator[Server]:
     def stop() -> None:
         run("pg_ctl", "-D", data, "-m", "immediate", "stop")
 
+    guard = subprocess.Popen(
+        ["sh", "-c", _GUARD, "sh", programs, folder], stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=user, cwd=folder.parent,
+        start_new_session=True,
+    )  # fmt: skip
     try:
         run("initdb", "-D", data, "-U", "geomon", "-A", "trust", "-E", "UTF8", "--no-sync")
         start()
-        try:
-            yield Server(f"postgresql://geomon@127.0.0.1:{port}/postgres", start, stop)
-        finally:
-            stop()
+        yield Server(f"postgresql://geomon@127.0.0.1:{port}/postgres", start, stop)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        guard.communicate(b"done\n")
