@@ -16,11 +16,12 @@ from geomon.api.fdsn_routes import XmlResponse, add_descriptions, add_query, cit
 from geomon.api.watch import Watch
 from geomon.services.workspace import Workspace
 from geomon.stations import FOREVER_NS
-from geomon.stores.eventlist import Contribution, EventList, EventSummary
+from geomon.stores.eventlist import EventList
 from geomon.stores.exports import to_csv, to_geojson
 from geomon.stores.quakeml import stream
 from geomon.stores.queries import Circle, EventQuery, Order
 from geomon.stores.relocating import other_origins
+from geomon.stores.summary import Contribution, EventSummary
 from geomon.times import NS_PER_DAY, TimeSpan, to_ns
 
 MAX_EVENTS = 20_000

@@ -24,8 +24,8 @@ from geomon.services.coverage import newest_samples
 from geomon.services.workspace import Workspace, workspace
 from geomon.stores.changes import EventChange
 from geomon.stores.database import Run
-from geomon.stores.eventlist import EventSummary
 from geomon.stores.ledger import Ledger
+from geomon.stores.summary import EventSummary
 from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, from_ns, to_ns
 
 logger = logging.getLogger(__name__)

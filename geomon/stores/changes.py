@@ -5,10 +5,10 @@ from typing import Literal
 
 from sqlalchemy import Connection, and_, exists, or_, select
 
-from geomon.stores.eventlist import EventSummary
 from geomon.stores.queries import summaries
 from geomon.stores.schema import event
 from geomon.stores.schema import event_revision as revision
+from geomon.stores.summary import EventSummary
 
 type What = Literal["created", "updated", "withdrawn"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from geomon.stores.eventlist import EVENT_COLUMNS, EventSummary
+from geomon.stores.summary import EVENT_COLUMNS, EventSummary
 
 _HISTORY = ("revision", "updated")
 """Columns that differ whenever anything does, and say nothing about the earthquake."""

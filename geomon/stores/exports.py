@@ -9,16 +9,10 @@ from typing import Any, Literal
 
 from geomon.events import Event
 from geomon.stations import Credit
-from geomon.stores.eventlist import (
-    EVENT_COLUMNS,
-    PICK_COLUMNS,
-    EventList,
-    EventSummary,
-    PickList,
-    summary_of,
-)
+from geomon.stores.eventlist import PICK_COLUMNS, EventList, PickList
 from geomon.stores.quakeml import write_quakeml
 from geomon.stores.relocating import HeldOrigin
+from geomon.stores.summary import EVENT_COLUMNS, EventSummary, summary_of
 
 type Format = Literal["csv", "geojson", "quakeml", "parquet", "nonlinloc", "hypodd", "nordic"]
 

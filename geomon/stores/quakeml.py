@@ -21,8 +21,8 @@ from xml.sax.saxutils import escape, quoteattr
 from geomon.events import Arrival, Event, FocalMechanism, Magnitude, Origin, Pick
 from geomon.ids import SeedId
 from geomon.stations import Credit
-from geomon.stores.eventlist import Contribution
 from geomon.stores.relocating import HeldOrigin
+from geomon.stores.summary import Contribution
 from geomon.times import format_ns, to_ns
 
 if TYPE_CHECKING:

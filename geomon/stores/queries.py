@@ -10,7 +10,6 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select, union_all
 
 from geomon.errors import DataError
-from geomon.stores.eventlist import Contribution, EventSummary
 from geomon.stores.schema import (
     contributor,
     event,
@@ -20,6 +19,7 @@ from geomon.stores.schema import (
     origin_magnitude,
 )
 from geomon.stores.schema import event_revision as revision
+from geomon.stores.summary import Contribution, EventSummary
 from geomon.times import from_ns, parse_time, to_ns
 
 OWN = "geomon"

@@ -9,7 +9,7 @@ import pytest
 from geomon.api.envelopes import envelopes, peak, rounded
 from geomon.api.watch import StationSpans, share, timeline
 from geomon.ids import SeedId, StationId
-from geomon.stores.eventlist import EVENT_COLUMNS
+from geomon.stores.summary import EVENT_COLUMNS
 from geomon.times import NS_PER_S, TimeSpan, parse_time
 from geomon.waveforms import Segment
 from tests.api.network import SPAN, WATCHED, make_config

@@ -19,7 +19,7 @@ from geomon.ids import SeedId
 from geomon.services.alerts import is_worth_telling, tell
 from geomon.services.workspace import workspace
 from geomon.stores.catalog import Catalog
-from geomon.stores.eventlist import EventSummary
+from geomon.stores.summary import EventSummary
 from geomon.times import to_ns
 from geomon.waveforms import Provenance, Segment
 from tests.networks import simulated

@@ -15,8 +15,9 @@ from pyarrow import parquet
 
 from geomon.stations import Credit
 from geomon.stores.catalog import Catalog
-from geomon.stores.eventlist import EVENT_COLUMNS, PICK_COLUMNS, EventList
+from geomon.stores.eventlist import PICK_COLUMNS, EventList
 from geomon.stores.exports import export, picks_to_csv, to_csv, to_geojson, to_parquet, to_table
+from geomon.stores.summary import EVENT_COLUMNS
 from tests.stores.events import HOUR, make_event, many_events
 
 
