@@ -8,6 +8,8 @@ https://doi.org/10.1785/0120000006): weighted least squares by LSQR (Paige and S
 https://doi.org/10.1145/355984.355989), repeated with the residuals' new weights until settled.
 
 A cluster keeps its centroid: differences say nothing about it.
+
+HypoDD and GrowClust, which do the same, are programs of their own, run on control files.
 """
 
 from collections.abc import Callable

@@ -31,7 +31,7 @@ from geomon.services.locate import locate_version, solver_of
 from geomon.services.pick import picker_label
 from geomon.services.reports import Progress, Report, distinct, no_progress
 from geomon.services.workspace import Workspace, workspace
-from geomon.stores.relocating import add_origins
+from geomon.stores.relocating import OriginsChange, add_origins
 from geomon.times import NS_PER_S, TimeSpan, from_ns, to_ns
 
 type Floats = NDArray[np.float64]
@@ -159,25 +159,8 @@ def relocate_events(
     change = add_origins(
         space.catalog.database, origins, run, preferred=preferred, why="relocated with neighbours"
     )
-    moved = found.cluster >= 0
-    apart = np.linalg.norm(found.points_km - start.points_km, axis=1)[moved]
-    return RelocateReport(
-        n_events=len(events),
-        n_relocated=int(moved.sum()),
-        n_clusters=int(found.cluster.max()) + 1,
-        n_pairs=len(compared.pairs),
-        n_picked=compared.n_picked,
-        n_correlated=compared.differences.one.size - compared.n_picked,
-        rms_before_s=found.rms_before_s,
-        rms_after_s=found.rms_after_s,
-        median_moved_km=float(np.median(apart)) if moved.any() else 0.0,
-        median_uncertainty_km=float(np.median(found.sigma_km[moved])) if moved.any() else 0.0,
-        n_added=len(change.added),
-        n_preferred=len(change.preferred),
-        n_unchanged=len(change.unchanged),
-        problems=distinct(compared.problems),
-        took_s=time.monotonic() - started,
-    )
+    report = _told(start, compared, found, change)
+    return replace(report, took_s=time.monotonic() - started)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -234,6 +217,30 @@ def _moved(
         start.points_km, start.times_s, differences, _travel_times(locator),
         limits_km=(low, high), seed=int.from_bytes(seed[:8], "big"),
     )  # fmt: skip
+
+
+def _told(
+    start: _Start, compared: _Compared, found: Relocated, change: OriginsChange
+) -> RelocateReport:
+    """Return the report of a relocation, but for the time it took."""
+    moved = found.cluster >= 0
+    apart = np.linalg.norm(found.points_km - start.points_km, axis=1)[moved]
+    return RelocateReport(
+        n_events=moved.size,
+        n_relocated=int(moved.sum()),
+        n_clusters=int(found.cluster.max()) + 1,
+        n_pairs=len(compared.pairs),
+        n_picked=compared.n_picked,
+        n_correlated=compared.differences.one.size - compared.n_picked,
+        rms_before_s=found.rms_before_s,
+        rms_after_s=found.rms_after_s,
+        median_moved_km=float(np.median(apart)) if moved.any() else 0.0,
+        median_uncertainty_km=float(np.median(found.sigma_km[moved])) if moved.any() else 0.0,
+        n_added=len(change.added),
+        n_preferred=len(change.preferred),
+        n_unchanged=len(change.unchanged),
+        problems=distinct(compared.problems),
+    )
 
 
 def _located(locator: Locator, space: Workspace, span: TimeSpan) -> tuple[list[Event], list[Fit]]:
