@@ -24,7 +24,24 @@ class Rejected:
 class Observed:
     """The picks of one event as arrays.
 
-    Times are relative to the first of them, less the station corrections.
+    Attributes
+    ----------
+    picks : tuple of Pick
+        In canonical order.
+    base_ns : int
+        When the first of them was, nanoseconds since 1970.
+    time_s : array, shape (n_picks,)
+        When each was after that, less its station correction.
+    x_km, y_km : array, shape (n_picks,)
+        Where the stations stand in the network's frame.
+    sigma_s : array, shape (n_picks,)
+        How exact the readings are: one standard deviation.
+    station : array of int, shape (n_picks,)
+        Positions of the stations in the network.
+    is_s : array of bool, shape (n_picks,)
+        Which are of S.
+    receivers : Receivers or StationReceivers
+        The look-ups of their travel times.
     """
 
     picks: tuple[Pick, ...]
@@ -38,7 +55,7 @@ class Observed:
     receivers: Receivers | StationReceivers
 
     def travel_times(self, points: Floats) -> Floats:
-        """Return how long each pick's phase takes from points (m, 3), shape (m, n_picks)."""
+        """Return how long (s) each pick's phase takes from points (m, 3; km), (m, n_picks)."""
         return self.receivers.times_from(points)
 
 

@@ -26,9 +26,18 @@ _SHARPNESS = 4.0  # power of the likelihood whose mean is reported
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """Weighted samples of the hypocentre (east, north, down; km) and the origin time (s).
+    """Weighted samples of the hypocentre and the origin time.
 
-    `log_likelihood` is what the picks say about each sample, but for a constant.
+    Attributes
+    ----------
+    points : array, shape (n, 3)
+        East, north, down in the network's frame, km.
+    times_s : array, shape (n,)
+        Origin time of each, s.
+    weights : array, shape (n,)
+        How much each counts; together 1.
+    log_likelihood : array, shape (n,)
+        What the picks say about each, but for a constant.
     """
 
     points: Floats

@@ -268,7 +268,23 @@ class TravelTimes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Receivers:
-    """n (phase, station) pairs with their places in the tables worked out."""
+    """n (phase, station) pairs with their places in the tables worked out.
+
+    Attributes
+    ----------
+    grid : Grid
+        Where the tables have nodes.
+    slowness : array of float32, shape (2 * n_levels * nx * nz,)
+        The tables (s/km), one after the other.
+    upper, lower : array of int, shape (n,)
+        Where in it the levels above and below each receiver begin.
+    weight : array, shape (n,)
+        How far each stands from the upper level to the lower one, in [0, 1].
+    flat_depth_km : array, shape (n,)
+        Flattened depth of each.
+    x_km, y_km : array, shape (n,)
+        Where each stands.
+    """
 
     grid: Grid
     slowness: NDArray[np.float32]
