@@ -76,6 +76,10 @@ class NotArchived(StoreError, LookupError):
     """The archive has never held the stream asked for."""
 
 
+class NotMade(StoreError, LookupError):
+    """The archive or catalogue to be read is not there: nothing was ever written to it."""
+
+
 class NotHeld(StoreError, LookupError):
     """The catalogue holds no such event, pick or change."""
 

@@ -14,6 +14,7 @@ from geomon.cli.common import (
     StationsOption,
     finish,
     load,
+    load_made,
     patterns,
     print_json,
     progress_bars,
@@ -186,7 +187,9 @@ def cancel(
     """Tell running backfills to stop; what they are at work on they finish."""
     from geomon.services import backfill
 
-    n_at_work = backfill.cancel(load(config), span_of(start, end))
+    span = span_of(start, end)
+    network = load_made(config, "catalog", empty={"n_at_work": 0}, as_json=as_json)
+    n_at_work = backfill.cancel(network, span)
     if as_json:
         print_json({"n_at_work": n_at_work})
     else:

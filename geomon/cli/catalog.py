@@ -20,6 +20,7 @@ from geomon.cli.common import (
     StartOption,
     box,
     load,
+    load_made,
     print_json,
     span_of,
     tell_watched,
@@ -103,8 +104,9 @@ def query(
     _check_order(start, end, "--start", "--end")
     _check_order(min_magnitude, max_magnitude, "--min-magnitude", "--max-magnitude")
     _check_order(min_depth, max_depth, "--min-depth", "--max-depth")
-    types = _event_types(event_type)
-    network = load(config)
+    types, region = _event_types(event_type), box(bbox)
+    is_listed = as_json or form == "table"
+    network = load_made(config, "catalog", empty=[] if is_listed else None, as_json=as_json)
     space = workspace(network)
     if catalog not in (known := ["all", *space.catalog.names()]):
         msg = f"--catalog {catalog}: held are {', '.join(known)}"
@@ -114,7 +116,7 @@ def query(
         msg = f"--contributor {contributor}: held are {', '.join(agencies)}"
         raise DataError(msg)
     found = space.catalog.events(
-        start or None, end or None, box(bbox), min_magnitude=min_magnitude,
+        start or None, end or None, region, min_magnitude=min_magnitude,
         max_magnitude=max_magnitude, min_depth_km=min_depth, max_depth_km=max_depth,
         event_type=types,
         catalog=None if catalog == "all" else catalog,
@@ -151,7 +153,10 @@ def tell_completeness(
     from geomon.locating.completeness import TooFew, completeness
     from geomon.services.workspace import workspace
 
-    found = workspace(load(config)).catalog.events(start or None, end or None, box(bbox))
+    region = box(bbox)
+    found = workspace(load_made(config, "catalog")).catalog.events(
+        start or None, end or None, region
+    )
     ordered = sorted(found.summaries, key=lambda summary: summary.time)
     answer = completeness(
         [
@@ -212,7 +217,7 @@ def show(
     from geomon.services.workspace import workspace
     from geomon.stores.relocating import other_origins
 
-    catalog = workspace(load(config)).catalog
+    catalog = workspace(load_made(config, "catalog")).catalog
     event = catalog.event(event_id, as_of or None)
     if event is None:
         msg = f"{event_id}: no such event{f' as of {as_of}' if as_of else ''}"
@@ -242,7 +247,8 @@ def diff(
     from geomon.services.workspace import workspace
 
     _check_order(before, after, "A", "B")
-    found = workspace(load(config)).catalog.diff(before, after or None)
+    network = load_made(config, "catalog", empty=[], as_json=as_json)
+    found = workspace(network).catalog.diff(before, after or None)
     if as_json:
         print_json(
             [
@@ -308,7 +314,8 @@ def digest(
     """Hash what the catalogue says of a span: equal for equal events and picks."""
     from geomon.services.workspace import workspace
 
-    found = workspace(load(config)).catalog.digest(span_of(start, end))
+    span = span_of(start, end)
+    found = workspace(load_made(config, "catalog")).catalog.digest(span)
     if as_json:
         print_json({"digest": found})
     else:
@@ -331,11 +338,13 @@ def _event_types(text: str) -> list[str] | None:
 def _check_order[T: (str, float)](
     low: T | None, high: T | None, low_name: str, high_name: str
 ) -> None:
-    """Refuse two limits, times or numbers, that nothing can lie between."""
-    if low in (None, "") or high in (None, ""):
-        return
-    values = [parse_time(one) if isinstance(one, str) else one for one in (low, high)]
-    if values[1] < values[0]:
+    """Refuse times that cannot be read, and two limits that nothing can lie between."""
+    values = [
+        parse_time(one) if isinstance(one, str) else one
+        for one in (low, high)
+        if one is not None and one != ""
+    ]
+    if len(values) == 2 and values[1] < values[0]:
         msg = f"{high_name} {high} is below {low_name} {low}"
         raise DataError(msg)
 

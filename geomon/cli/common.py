@@ -5,12 +5,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from geomon.config import Config, find_config, load_config
-from geomon.errors import DataError
+from geomon.errors import DataError, NotMade
 from geomon.times import TimeSpan, parse_time
 
 if TYPE_CHECKING:
@@ -47,6 +47,49 @@ def load(config: str) -> Config:
         If it cannot be found or used.
     """
     return load_config(find_config(config))
+
+
+def load_made(
+    config: str, *stores: Literal["archive", "catalog"], empty: object = None, as_json: bool = False
+) -> Config:
+    """Return the config of a network whose stores are there to be read; nothing is made.
+
+    Parameters
+    ----------
+    config : str
+        File, or name of a shipped one.
+    *stores : {"archive", "catalog"}
+        What is to be read.
+    empty : object, optional
+        What a command answers when nothing was ever written: it is printed as JSON when asked
+        for, and the command ends well. Without, that is an error.
+    as_json : bool
+        Whether JSON was asked for.
+
+    Raises
+    ------
+    ConfigError
+        If the config cannot be found or used.
+    NotMade
+        If nothing was ever written there and there is no empty answer.
+    StoreError
+        If a store cannot be opened.
+    typer.Exit
+        After an empty answer.
+    """
+    from geomon.services.workspace import workspace
+
+    network = load(config)
+    try:
+        workspace(network).made(*stores)
+    except NotMade as error:
+        if empty is None:
+            raise
+        print(f"geomon: {error}", file=sys.stderr)
+        if as_json:
+            print_json(empty)
+        raise typer.Exit from error
+    return network
 
 
 def patterns(stations: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from geomon.cli.common import (
     StartOption,
     finish,
     load,
+    load_made,
     print_json,
     progress_bars,
     span_of,
@@ -50,8 +51,9 @@ def estimate_corrections(
     from geomon.services import corrections
 
     valid_from_ns = None if valid_from is None else parse_time(valid_from)
+    span = span_of(start, end)
     report = corrections.estimate_corrections(
-        load(config), span_of(start, end), min_picks=min_picks, valid_from_ns=valid_from_ns
+        load_made(config, "catalog"), span, min_picks=min_picks, valid_from_ns=valid_from_ns
     )
     if output is not None:
         corrections.keep_corrections(output, report.corrections)
@@ -116,11 +118,12 @@ def relocate(
         max_km=max_distance_km, max_neighbours=max_neighbours, min_links=min_links,
         with_waveforms=waveforms,
     )  # fmt: skip
+    span = span_of(start, end)
+    network = load_made(config, "archive", "catalog")
     with progress_bars() as progress:
         report = relocate_events(
-            load(config), span_of(start, end), linking=linking, preferred=preferred,
-            progress=progress,
-        )  # fmt: skip
+            network, span, linking=linking, preferred=preferred, progress=progress
+        )
     finish({"relocate": report}, as_json=as_json)
 
 
@@ -139,11 +142,11 @@ def tune(
     """
     from geomon.services import tune as service
 
+    span = span_of(start, end)
+    names = tuple(name.strip() for name in only.split(",") if name.strip())
+    network = load_made(config, "archive", "catalog")
     with progress_bars() as progress:
-        report = service.tune(
-            load(config), span_of(start, end), progress=progress,
-            only=tuple(name.strip() for name in only.split(",") if name.strip()),
-        )  # fmt: skip
+        report = service.tune(network, span, progress=progress, only=names)
     if as_json:
         print_json(report.as_dict())
         return

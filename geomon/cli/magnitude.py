@@ -14,7 +14,7 @@ from geomon.cli.common import (
     JsonOption,
     OutputOption,
     StartOption,
-    load,
+    load_made,
     print_json,
     span_of,
 )
@@ -42,7 +42,8 @@ def calibrate(
     from geomon.locating.calibration import NotCalibrated, as_config
     from geomon.services.calibration import calibrate_magnitudes
 
-    result = calibrate_magnitudes(load(config), span_of(start, end), reference)
+    span = span_of(start, end)
+    result = calibrate_magnitudes(load_made(config, "catalog"), span, reference)
     if isinstance(result.calibration, NotCalibrated):
         msg = (
             f"{reference}: {result.n_matched} of {result.n_reference} events are in the "
@@ -81,7 +82,8 @@ def relative(
     """
     from geomon.services.relative import size_by_neighbours
 
-    report = size_by_neighbours(load(config), span_of(start, end), dry_run=dry_run)
+    span = span_of(start, end)
+    report = size_by_neighbours(load_made(config, "archive", "catalog"), span, dry_run=dry_run)
     if as_json:
         print_json(asdict(report))
         return

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from geomon.cli.common import JsonOption, load, print_json, progress_bars
+from geomon.cli.common import JsonOption, load_made, print_json, progress_bars
 from geomon.cli.retraining import (
     dataset,
     decisions,
@@ -17,7 +17,7 @@ from geomon.cli.retraining import (
     train_on_seisbench,
     windows,
 )
-from geomon.errors import DataError
+from geomon.errors import DataError, NotMade
 
 if TYPE_CHECKING:
     from geomon.picking.card import PickerCard
@@ -62,7 +62,10 @@ def _registered(config: str) -> list[dict[str, Any]]:
     """Return the pickers of a network's registry, with state and last decision."""
     from geomon.services.champion import pickers_of
 
-    registry = pickers_of(load(config))
+    try:
+        registry = pickers_of(load_made(config, "catalog"))
+    except NotMade:  # a network without a catalogue has trained none
+        return []
     last = {one.challenger: one for one in registry.decisions()}
     found = []
     for one in registry.listed():

@@ -14,7 +14,7 @@ from geomon.cli.common import (
     OutputOption,
     StartOption,
     StationsOption,
-    load,
+    load_made,
     patterns,
     print_json,
     span_of,
@@ -50,9 +50,11 @@ def picks_query(
     if form not in {"table", "csv"}:
         msg = f"--format {form}: allowed are table and csv"
         raise DataError(msg)
-    network = load(config)
+    span, chosen = span_of(start, end), patterns(stations)
+    is_listed = as_json or form == "table"
+    network = load_made(config, "catalog", empty=[] if is_listed else None, as_json=as_json)
     found = workspace(network).catalog.picks(
-        span_of(start, end), stations=patterns(stations),
+        span, stations=chosen,
         phase=cast("Phase", phase) if phase else None, min_probability=min_probability,
         as_of=as_of or None,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from geomon.cli.common import (
     StationsOption,
     finish,
     load,
+    load_made,
     patterns,
     print_json,
     progress_bars,
@@ -68,7 +69,8 @@ def pick(
     """Pick phases in what is archived."""
     from geomon.services.pick import pick as find_picks
 
-    network, span, chosen = load(config), span_of(start, end), patterns(stations)
+    span, chosen = span_of(start, end), patterns(stations)
+    network = load_made(config, "archive")
     with progress_bars() as progress:
         report = find_picks(network, span, stations=chosen, progress=progress)
     finish({"pick": report}, as_json=as_json)
@@ -83,7 +85,8 @@ def locate(
     """Associate picks, locate and size the events."""
     from geomon.services.locate import locate as find_events
 
-    network, span = load(config), span_of(start, end)
+    span = span_of(start, end)
+    network = load_made(config, "archive")
     with progress_bars() as progress:
         report = find_events(network, span, progress=progress)
     finish({"locate": report}, as_json=as_json)
@@ -136,8 +139,9 @@ def coverage(
     from geomon.services.coverage import coverage as look
     from geomon.services.coverage import table
 
-    span = span_of(start, end)
-    rows = look(load(config), span, stations=patterns(stations))
+    span, chosen = span_of(start, end), patterns(stations)
+    network = load_made(config, "archive", "catalog", empty=[], as_json=as_json)
+    rows = look(network, span, stations=chosen)
     if as_json:
         print_json([row.as_dict() for row in rows])
     else:

@@ -13,7 +13,7 @@ from geomon.cli.common import (
     EndOption,
     JsonOption,
     StartOption,
-    load,
+    load_made,
     print_json,
     span_of,
 )
@@ -76,8 +76,10 @@ def retrain(
     from geomon.services.dataset import RetrainSettings
     from geomon.services.retrain import retrain as service
 
+    span = span_of(start, end)
+    network = load_made(config, "archive", "catalog")
     report = service(
-        load(config), span_of(start, end), actor=actor,
+        network, span, actor=actor,
         recipe=recipe_of(epochs, seed, from_scratch=from_scratch, steps=steps),
         settings=RetrainSettings(benchmark=benchmark, n_synthetic=synthetic),
     )  # fmt: skip
@@ -88,7 +90,7 @@ def retrain(
         if report.verdict == "promoted":
             from geomon.services.offer import offer_backfill
 
-            print(offer_backfill(load(config)).text())
+            print(offer_backfill(network).text())
     if report.verdict == "poisoned":
         raise typer.Exit(1)
 
@@ -121,7 +123,8 @@ def dataset(
 
     from geomon.services.dataset import RetrainSettings, build
 
-    built = build(load(config), span_of(start, end), RetrainSettings())
+    span = span_of(start, end)
+    built = build(load_made(config, "archive", "catalog"), span, RetrainSettings())
     if not (Path(built.folder) / "metadata.csv").is_file():
         msg = f"{start} to {end}: no labelled windows; review some events first"
         raise DataError(msg)
@@ -156,7 +159,8 @@ def windows(
     from geomon.times import format_ns
     from geomon.training.dataset import drawn_windows
 
-    network, span = load(config), span_of(start, end)
+    span = span_of(start, end)
+    network = load_made(config, "archive", "catalog", empty=[], as_json=as_json)
     done = {(w.stream_id, w.span) for w in pickers_of(network).reviewed_windows(span)}
     drawn = drawn_windows(workspace(network).archive.streams(), span, share)
     rows = [
@@ -187,7 +191,8 @@ def reviewed(
     from geomon.times import TimeSpan, parse_time
     from geomon.training.dataset import WINDOW_NS, part_of
 
-    network, stream_id, start_ns = load(config), StreamId.parse(stream), parse_time(start)
+    stream_id, start_ns = StreamId.parse(stream), parse_time(start)
+    network = load_made(config, "archive", "catalog")
     window = TimeSpan(start_ns, start_ns + WINDOW_NS)
     if stream_id not in workspace(network).archive.streams():
         msg = f"{stream}: nothing of it is archived"
@@ -212,7 +217,7 @@ def promote(
     """Make a picker of the registry the champion, whatever the gate said of it."""
     from geomon.services.champion import promote as service
 
-    network = load(config)
+    network = load_made(config, "catalog")
     chosen = service(network, name, actor=actor, reason=reason)
     _tell_champion(network, chosen, "is the champion", as_json=as_json)
 
@@ -226,7 +231,7 @@ def rollback(
     """Make the champion of before the champion again."""
     from geomon.services.champion import rollback as service
 
-    network = load(config)
+    network = load_made(config, "catalog")
     chosen = service(network, actor=actor, reason=reason)
     _tell_champion(network, chosen, "is the champion again", as_json=as_json)
 
@@ -251,7 +256,8 @@ def decisions(
     """List who became champion when, why, and what each test spent of the error budget."""
     from geomon.services.champion import pickers_of
 
-    found = pickers_of(load(config)).decisions()
+    network = load_made(config, "catalog", empty=[], as_json=as_json)
+    found = pickers_of(network).decisions()
     if as_json:
         print_json([asdict(one) for one in found])
         return
@@ -281,9 +287,9 @@ def train_on_seisbench(
     from geomon.training.dataset import manifest_hash
     from geomon.training.evaluate.testsets import read_seisbench
     from geomon.training.finetune import Lessons, finetune
-    from geomon.training.fit import tuned
     from geomon.training.learning import save_learning_curve
     from geomon.training.seisbench import read_examples
+    from geomon.training.tuning import tuned
 
     examples = read_examples(folder)
     start = load_picker(base)

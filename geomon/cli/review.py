@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict, get_args
 
 import typer
 
-from geomon.cli.common import DEFAULT_CONFIG, ConfigOption, JsonOption, load, print_json
+from geomon.cli.common import DEFAULT_CONFIG, ConfigOption, JsonOption, load_made, print_json
 from geomon.config import Config
 from geomon.errors import DataError
 from geomon.events import Event, Phase, Polarity
@@ -82,7 +82,7 @@ def review(
     """
     from geomon.services import review as service
 
-    network, signed = load(config), _Signed(actor=actor, reason=reason)
+    network, signed = load_made(config, "catalog"), _Signed(actor=actor, reason=reason)
     solves = depth_km is not None or bool(pick or picks or drop)
     others = bool(merge or split or undo or restore is not None)
     if event_id == _NEW:

@@ -13,7 +13,7 @@ from geomon.cli.common import (
     EndOption,
     JsonOption,
     StartOption,
-    load,
+    load_made,
     print_json,
     progress_bars,
     span_of,
@@ -41,7 +41,9 @@ def merge(
     """
     from geomon.services.duplicates import tidy
 
-    done = tidy(load(config), span_of(start, end), catalogs=imported or (), dry_run=dry_run)
+    span = span_of(start, end)
+    network = load_made(config, "catalog")
+    done = tidy(network, span, catalogs=imported or (), dry_run=dry_run)
     if as_json:
         print_json([asdict(one) for one in done])
         return
@@ -65,7 +67,8 @@ def blasts(
     """
     from geomon.services.blasts import name_blasts
 
-    report = name_blasts(load(config), span_of(start, end), dry_run=dry_run)
+    span = span_of(start, end)
+    report = name_blasts(load_made(config, "catalog"), span, dry_run=dry_run)
     if as_json:
         print_json(asdict(report))
         return
@@ -99,11 +102,12 @@ def detection(
     if magnitudes[0] >= magnitudes[1]:
         msg = f"--magnitudes {magnitudes[0]:g} {magnitudes[1]:g}: the first must be smaller"
         raise DataError(msg)
+    span = span_of(start, end)
+    network = load_made(config, "archive", "catalog")
     with progress_bars() as progress:
         found = measure_detection(
-            load(config), span_of(start, end), n_events=n_events, magnitudes=magnitudes, seed=seed,
-            progress=progress,
-        )  # fmt: skip
+            network, span, n_events=n_events, magnitudes=magnitudes, seed=seed, progress=progress
+        )
     for problem in found.problems:
         print(f"geomon: {problem}", file=sys.stderr)
     if isinstance(found.curve, TooFewTrials):
@@ -161,7 +165,8 @@ def reliability(
     from geomon.services.pictures import save_reliability
     from geomon.services.reliability import measure_reliability
 
-    settings, span = load(config), span_of(start, end)
+    span = span_of(start, end)
+    settings = load_made(config, "catalog")
     with progress_bars() as progress:
         report = measure_reliability(settings, span, rounds=rounds, progress=progress)
     if output is not None:

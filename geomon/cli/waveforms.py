@@ -14,7 +14,7 @@ from geomon.cli.common import (
     JsonOption,
     StartOption,
     StationsOption,
-    load,
+    load_made,
     patterns,
     print_json,
     progress_bars,
@@ -31,7 +31,8 @@ def info(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> 
     """List what is archived of every sensor."""
     from geomon.services.workspace import workspace
 
-    found = workspace(load(config)).archive.info()
+    network = load_made(config, "archive", empty=[], as_json=as_json)
+    found = workspace(network).archive.info()
     if as_json:
         print_json([{**asdict(one), "stream_id": str(one.stream_id)} for one in found])
         return
@@ -60,7 +61,7 @@ def verify(
     """Read every byte and name what is not as it was written; exit 1 when there is any."""
     from geomon.services.workspace import workspace
 
-    archive = workspace(load(config)).archive
+    archive = workspace(load_made(config, "archive")).archive
     with progress_bars() as show:
         findings = archive.verify(progress=partial(show, "verify"))
     moved = {}
@@ -96,8 +97,8 @@ def export(
     if version not in {2, 3}:
         msg = f"--version {version}: miniSEED has versions 2 and 3"
         raise DataError(msg)
-    archive = workspace(load(config)).archive
-    wanted = patterns(stations)
+    wanted, span = patterns(stations), span_of(start, end)
+    archive = workspace(load_made(config, "archive")).archive
     streams = [s for s in archive.streams() if not wanted or s.station_id.matches(wanted)]
     if not streams:
         msg = (
@@ -107,7 +108,7 @@ def export(
     with progress_bars() as show:
         n_samples = archive.export(
             streams,
-            span_of(start, end),
+            span,
             output,
             format_version=cast("Literal[2, 3]", version),
             progress=partial(show, "export"),
@@ -129,7 +130,8 @@ def quality(
     from geomon.services.quality import assess_days, table
     from geomon.services.quality import quality as look
 
-    network, span, wanted = load(config), span_of(start, end), patterns(stations)
+    span, wanted = span_of(start, end), patterns(stations)
+    network = load_made(config, "archive", "catalog", empty=[], as_json=as_json)
     with progress_bars() as progress:
         report = assess_days(network, span, stations=wanted, progress=progress)
     rows = look(network, span, stations=wanted)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from geomon.config import Config, FdsnSource
-from geomon.errors import GeomonError
+from geomon.errors import GeomonError, NotMade
 from geomon.services.reports import Report
 
 _PACKAGES = ("tensorflow", "keras", "zarr", "obspy", "pymseed", "pyocto", "prefect", "dask")
@@ -93,15 +93,16 @@ def _archive(url: str) -> str:
 
 
 def _catalog(config: Config) -> str:
-    url = config.catalog.url
-    if url.startswith("sqlite:///"):
-        path = Path(url.removeprefix("sqlite:///"))
-        if not path.exists():
-            return f"{path}: will be created; {_writable(path.parent)}"
     from geomon.stores.catalog import Catalog
     from geomon.stores.queries import EventQuery
 
-    catalog = Catalog.open(url, agency=config.network.agency)
+    url = config.catalog.url
+    try:
+        catalog = Catalog.open(url, agency=config.network.agency, create=False)
+    except NotMade as error:
+        where = url.removeprefix("sqlite:///")
+        room = "" if where == url else f"; {_writable(Path(where).parent)}"
+        return f"{error}, will be made{room}"
     return f"{catalog.database.name}: {catalog.count(EventQuery())} events"
 
 

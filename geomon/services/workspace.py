@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Self
 
 from geomon.config import Config, find_config, load_config
-from geomon.errors import SourceError, StationMetadataError
+from geomon.errors import NotMade, SourceError, StationMetadataError
 from geomon.ids import SeedId
 from geomon.stations import Channel, Credit, Stations
 from geomon.stores.archive import Archive
@@ -60,6 +60,30 @@ class Workspace:
         from geomon.sources.opening import open_source
 
         return open_source(self.config)
+
+    def made(self, *stores: Literal["archive", "catalog"]) -> Self:
+        """Return the workspace if the stores named are there to be read; nothing is made.
+
+        Raises
+        ------
+        ConfigError
+            If the catalogue's URL cannot be used.
+        NotMade
+            If nothing was ever written to one of them; the message says what to do.
+        StoreError
+            If one of them cannot be opened.
+        """
+        held, config = self.__dict__, self.config
+        try:
+            if "archive" in stores and "archive" not in held:
+                held["archive"] = Archive.open(config.archive.url, create=False)
+            if "catalog" in stores and "catalog" not in held:
+                url, agency = config.catalog.url, config.network.agency
+                held["catalog"] = Catalog.open(url, agency=agency, create=False)
+        except NotMade as error:
+            msg = f"{error}: `geomon run` makes it, or the config names another place than meant"
+            raise NotMade(msg) from error
+        return self
 
     def stations(self) -> Stations:
         """Return the stations as the source last told them.

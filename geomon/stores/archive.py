@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from geomon.errors import StoreError
+from geomon.errors import NotMade, StoreError
 from geomon.ids import SeedId, StreamId
 from geomon.miniseed import exact_records
 from geomon.stores.availability import SeriesInfo, coverage, describe
@@ -58,7 +58,7 @@ class Archive:
 
     @classmethod
     def open(cls, url: str | Path, *, create: bool = True) -> "Archive":
-        """Open an archive.
+        """Open an archive; one that is not there yet is made by the first write.
 
         Parameters
         ----------
@@ -66,25 +66,22 @@ class Archive:
             Path of a folder, also as ``file://`` URL, or ``s3://bucket/prefix``; see
             `geomon.stores.bucket` for where endpoint and credentials come from.
         create : bool
-            Whether to make an empty archive where there is none.
+            Whether there may be none yet.
 
         Raises
         ------
+        NotMade
+            If there is no archive there and `create` is false.
         StoreError
-            If there is no archive there and `create` is false, or it is of another format, or
-            the kind of URL is not supported, or the place cannot be used.
+            If it is of another format, or the kind of URL is not supported, or the place cannot
+            be used.
         """
         store = store_at(url)
         found = store.read("zarr.json")
         if found is None:
             if not create:
-                msg = f"{url}: no archive there"
-                raise StoreError(msg)
-            try:
-                store.put_if_absent("zarr.json", ROOT_METADATA)
-            except StoreError as error:
-                msg = f"{url}: no archive can be made there: {error}"
-                raise type(error)(msg) from error
+                msg = f"{url}: no archive there yet"
+                raise NotMade(msg)
         elif found != ROOT_METADATA:
             msg = (
                 f"{url}: not an archive of format {FORMAT}; choose another archive.url, or the "
@@ -99,6 +96,20 @@ class Archive:
     def url(self) -> str:
         """Path of the archive's folder, or ``s3://bucket/prefix``."""
         return self._store.url
+
+    def _make(self) -> None:
+        """Say that this is an archive, before anything is written to it.
+
+        Raises
+        ------
+        StoreError
+            If nothing can be written there.
+        """
+        try:
+            self._store.put_if_absent("zarr.json", ROOT_METADATA)
+        except StoreError as error:
+            msg = f"{self.url}: no archive can be made there: {error}"
+            raise type(error)(msg) from error
 
     def write(self, segments: Iterable[Segment], provenance: Provenance) -> tuple[WriteReport, ...]:
         """Add samples; what is held already changes nothing.
@@ -128,6 +139,7 @@ class Archive:
         StoreError
             If the store fails, for example because the disk is full; days before are written.
         """
+        self._make()
         return write_segments(self._store, segments, provenance)
 
     def read(
@@ -324,7 +336,14 @@ class Archive:
         return self._store.read(name)
 
     def keep_document(self, name: str, content: bytes) -> bool:
-        """Keep a small document beside the waveforms; return whether it was new."""
+        """Keep a small document beside the waveforms; return whether it was new.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written.
+        """
+        self._make()
 
         def change(stored: StoredObject | None) -> list[bytes] | None:
             is_same = stored is not None and stored.read(0, stored.size) == content

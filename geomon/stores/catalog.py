@@ -54,7 +54,7 @@ class Catalog:
         self.agency = agency
 
     @classmethod
-    def open(cls, url: str, *, agency: str = "geomon") -> Self:
+    def open(cls, url: str, *, agency: str = "geomon", create: bool = True) -> Self:
         """Open a catalogue, making it or bringing its tables up to date where needed.
 
         Parameters
@@ -63,15 +63,19 @@ class Catalog:
             SQLAlchemy URL: ``sqlite:///file`` (folders are created) or ``postgresql://…``.
         agency : str
             Agency id written into QuakeML.
+        create : bool
+            Whether to make an empty catalogue where there is none.
 
         Raises
         ------
         ConfigError
             If the URL cannot be read or names a database that cannot be used.
+        NotMade
+            If there is no catalogue there and `create` is false.
         StoreError
             If the database cannot be opened, or was written by a newer geomon.
         """
-        return cls(Database.open(url), agency)
+        return cls(Database.open(url, create=create), agency)
 
     def close(self) -> None:
         """Close all connections."""

@@ -154,7 +154,7 @@ def _lost(store: ObjectStore, key: str) -> tuple[StreamId | None, tuple[TimeSpan
 
 def _wrong_groups(store: ObjectStore, known: Collection[Series]) -> Iterator[Finding]:
     """Yield what is wrong above the series: the groups' metadata, and strangers among them."""
-    yield from _wrong(store, _METADATA, ROOT_METADATA)
+    yield from _wrong(store, _METADATA, ROOT_METADATA, is_needed=bool(store.names()))
     filled = [series.folder for series in known if years_of(store, series)]
     documents = {entry.name for entry in store.listing("")}
     series_names = {series.folder.rpartition("/")[2] for series in known}

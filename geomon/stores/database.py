@@ -41,7 +41,7 @@ from sqlalchemy.exc import (
     OperationalError,
 )
 
-from geomon.errors import ConfigError, StoreConflict, StoreError, StoreTimeout
+from geomon.errors import ConfigError, NotMade, StoreConflict, StoreError, StoreTimeout
 from geomon.ids import StreamId
 from geomon.stores import schema
 from geomon.stores.connecting import on_server_connect, on_sqlite_connect
@@ -54,6 +54,7 @@ HEAD = "0007"
 """The newest migration; a database at this version is opened without looking further."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_NO_CATALOGUE = "no catalogue there yet"
 _ATTEMPTS = 5
 _LONGEST_WAIT_S = 60.0  # for a database server that is restarted
 _MIGRATION_LOCK = 7_309_452_117  # any constant: PostgreSQL's name for "migrating a catalogue"
@@ -221,22 +222,28 @@ class Database:
         self.name = name
 
     @classmethod
-    def open(cls, url: str) -> Self:
+    def open(cls, url: str, *, create: bool = True) -> Self:
         """Connect, and bring the tables to this version of geomon.
 
         Parameters
         ----------
         url : str
             SQLAlchemy URL: ``sqlite:///file`` (folders are created) or ``postgresql+psycopg://…``.
+        create : bool
+            Whether to make the tables where there are none.
 
         Raises
         ------
         ConfigError
             If the URL cannot be read or names a database or driver that cannot be used.
+        NotMade
+            If there are no tables there and `create` is false.
         StoreError
             If the database cannot be reached or opened, or was written by a newer geomon.
         """
         parsed = _checked_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            _check_file(Path(str(parsed.database)), create=create)
         name = parsed.render_as_string(hide_password=True)
         try:
             engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
@@ -249,7 +256,10 @@ class Database:
         os.register_at_fork(after_in_child=partial(_forget_connections, weakref.ref(engine)))
         self = cls(engine, name)
         try:
-            self._migrate()
+            self._migrate(create=create)
+        except NotMade:
+            engine.dispose()
+            raise
         except DBAPIError as error:
             engine.dispose()
             msg = f"{name}: {_first_line(error)}"
@@ -353,11 +363,13 @@ class Database:
                     connection.execute(select(schema.clock.c.id).with_for_update())
                 yield connection
 
-    def _migrate(self) -> None:
+    def _migrate(self, *, create: bool) -> None:
         with self._engine.connect() as connection, connection.begin():
             found = _version(connection)
         if found == HEAD:
             return
+        if found is None and not create:
+            raise NotMade(f"{self.name}: {_NO_CATALOGUE}")
         with (
             self._engine.connect() as plain,
             plain.execution_options(geomon_write=True) as connection,
@@ -406,12 +418,33 @@ def _checked_url(url: str) -> URL:
     if parsed.database in (None, "", ":memory:"):
         msg = f"catalog.url = {url!r} names no file; write sqlite:///path/catalog.sqlite"
         raise ConfigError(msg)
-    try:
-        Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"{parsed.database}: cannot create the catalogue's folder: {error.strerror}"
-        raise StoreError(msg) from error
     return parsed
+
+
+def _check_file(file: Path, *, create: bool) -> None:
+    """Make the folder of a SQLite file, or only see that the file is there.
+
+    Raises
+    ------
+    ConfigError
+        If a folder is there.
+    NotMade
+        If nothing is there and `create` is false.
+    StoreError
+        If the folder cannot be made.
+    """
+    if file.is_dir():
+        msg = f"catalog.url: {file} is a folder; name a file, such as {file / 'catalog.sqlite'}"
+        raise ConfigError(msg)
+    if not create:
+        if not file.exists():
+            raise NotMade(f"{file}: {_NO_CATALOGUE}")
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{file}: cannot create the catalogue's folder: {error.strerror}"
+        raise StoreError(msg) from error
 
 
 def _version(connection: Connection) -> str | None:

@@ -186,10 +186,13 @@ class Folder:
         return True
 
     def sweep(self) -> int:
-        """Remove partial files whose writers are gone; return how many."""
+        """Remove partial files whose writers are gone; return how many.
+
+        Where there is no folder, or one that may only be read, nothing is removed.
+        """
         n_removed = 0
         folder = self.root / _WRITING
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             for partial in sorted(folder.iterdir()):
                 descriptor = _locked(partial, wait=False)
                 if descriptor >= 0:

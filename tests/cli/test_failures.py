@@ -1,11 +1,13 @@
 """What goes wrong is one clear line; what can go on, goes on."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from geomon.cli import main
 from tests.cli.conftest import Shell
 from tests.networks import simulated_file
 from tests.servers import free_port
@@ -59,11 +61,49 @@ def test_dead_server_is_one_line_and_status_1(shell: Shell) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_empty_span_is_no_failure_and_says_no_data(shell: Shell) -> None:
-    path = simulated_file(shell.folder)
-    done = shell.run(f"geomon catalog query {MINUTES} --config {path}")
-    assert done.returncode == 0
-    assert "no data, not no earthquake" in done.stderr
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        (f"catalog query {MINUTES} --json", "[]"),
+        (f"catalog query {MINUTES}", ""),
+        ("catalog diff 2024-05-01 --json", "[]"),
+        (f"picks query {MINUTES} --json", "[]"),
+        (f"coverage {MINUTES} --json", "[]"),
+        (f"quality {MINUTES} --json", "[]"),
+        ("archive info --json", "[]"),
+        (f"model windows {MINUTES} --json", "[]"),
+        ("model decisions", ""),
+        ("backfill cancel --json", '{"n_at_work": 0}'),
+        ("catalog export --format csv", None),
+        ("catalog show gm1", None),
+        (f"catalog digest {MINUTES}", None),
+        (f"catalog merge {MINUTES}", None),
+        ("catalog review gm1 --actor anna --state confirmed", None),
+        ("archive verify", None),
+        (f"archive export minute.mseed {MINUTES}", None),
+        (f"pick {MINUTES}", None),
+        (f"locate {MINUTES}", None),
+        (f"relocate {MINUTES}", None),
+    ],
+)
+def test_reading_what_was_never_written_makes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    command: str, answer: str | None,
+) -> None:  # fmt: skip
+    """Lists are empty, which is no failure; what needs more than nothing fails."""
+    path = simulated_file(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr("sys.argv", ["geomon", *command.split(), "--config", str(path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed, told = capsys.readouterr()
+    assert ended.value.code == (1 if answer is None else 0)
+    assert printed.strip() == (answer or "")
+    [line] = lines(told)
+    assert re.match(
+        rf"geomon: {tmp_path}/\S+: no (archive|catalogue) there yet: `geomon run`", line
+    )
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_one_dead_data_centre_leaves_the_next_to_serve(shell: Shell) -> None:

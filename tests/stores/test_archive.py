@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geomon.errors import StoreError, WaveformError
+from geomon.errors import NotMade, StoreError, WaveformError
 from geomon.ids import SeedId, StreamId
 from geomon.stores.archive import Archive
 from geomon.times import NS_PER_DAY, NS_PER_S, TimeSpan, merged, parse_time
@@ -282,8 +282,13 @@ def test_documents_are_kept_beside_the_waveforms(archive: Archive) -> None:
 
 
 def test_an_archive_says_what_it_is(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="no archive there"):
+    with pytest.raises(NotMade, match="no archive there yet"):
         Archive.open(tmp_path / "none", create=False)
+    unwritten = Archive.open(tmp_path / "none")
+    assert (unwritten.streams(), unwritten.document("stations.xml"), unwritten.verify()) == (
+        [], None, ()
+    )  # fmt: skip
+    assert not (tmp_path / "none").exists()
     with pytest.raises(StoreError, match=r"a folder or s3://bucket/prefix, not ftp://"):
         Archive.open("ftp://host/archive")
     Archive.open(f"file://{tmp_path}/a").write([segment(0, 10)], FIRST)
@@ -292,7 +297,7 @@ def test_an_archive_says_what_it_is(tmp_path: Path) -> None:
     assert again.days(StreamId.parse("CX.PB02..HH")) == []
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="no archive can be made there"):
-        Archive.open(tmp_path / "file" / "archive")
+        Archive.open(tmp_path / "file" / "archive").keep_document("stations.xml", b"")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "zarr.json").write_text("{}")
     with pytest.raises(StoreError, match="not an archive of format"):
