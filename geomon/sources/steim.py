@@ -60,6 +60,38 @@ def unpack(
         begin = end
 
 
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _packing(code: int, kind: int, is_steim_2: bool) -> tuple[int, int]:
+    """Return of how many bits and how many the differences of a word are; none are not defined.
+
+    Steim 2 says of most codes which of three kinds it is in the word itself.
+    """
+    if code == 1:
+        return 8, 4
+    if not is_steim_2:
+        return (16, 2) if code == 2 else (32, 1)
+    if code == 2:
+        if kind == 0:
+            return 0, 0
+        return (30, 1) if kind == 1 else ((15, 2) if kind == 2 else (10, 3))
+    if kind == 3:
+        return 0, 0
+    return (6, 5) if kind == 0 else ((5, 6) if kind == 1 else (4, 7))
+
+
+@njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _add(word: int, n_bits: int, n: int, x: int, samples: NDArray[np.int32], k: int) -> int:
+    """Add the first n differences of a word to a sample, one behind the other; return the last.
+
+    Inlined where bits and number are constants, so that the loop is unrolled.
+    """
+    for i in range(n):
+        x = int32(x + (word >> (32 - n_bits)))
+        word = int32(word << n_bits)
+        samples[k + uint64(i)] = x
+    return x
+
+
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _unpack_one(
     view: NDArray[np.uint8], at: int, n_frames: int, is_steim_2: bool, samples: NDArray[np.int32]
@@ -80,20 +112,9 @@ def _unpack_one(
             codes = uint32(codes << 2)
             if code == 0:
                 continue
-            # How many differences of how many bits; Steim 2 says the rest in the word itself.
-            kind = packed >> 30
-            if code == 1:
-                n_bits, n = 8, 4
-            elif not is_steim_2:
-                n_bits, n = (16, 2) if code == 2 else (32, 1)
-            elif code == 2:
-                if kind == 0:
-                    return False
-                n_bits, n = (30, 1) if kind == 1 else ((15, 2) if kind == 2 else (10, 3))
-            else:
-                if kind == 3:
-                    return False
-                n_bits, n = (6, 5) if kind == 0 else ((5, 6) if kind == 1 else (4, 7))
+            n_bits, n = _packing(code, packed >> 30, is_steim_2)
+            if n == 0:
+                return False
             if is_first or size - k < uint64(n):
                 # The first difference leads to the first sample, which is given: undo it.
                 bits = int64(packed) << (64 - n_bits * n)
@@ -116,33 +137,17 @@ def _unpack_one(
                 samples[k + uint64(3)] = x
                 k += uint64(4)
             elif n == 5:
-                v = int32(packed << 2)
-                for _ in range(5):
-                    x = int32(x + (v >> 26))
-                    v = int32(v << 6)
-                    samples[k] = x
-                    k += uint64(1)
+                x = _add(int32(packed << 2), 6, 5, x, samples, k)
+                k += uint64(5)
             elif n == 6:
-                v = int32(packed << 2)
-                for _ in range(6):
-                    x = int32(x + (v >> 27))
-                    v = int32(v << 5)
-                    samples[k] = x
-                    k += uint64(1)
+                x = _add(int32(packed << 2), 5, 6, x, samples, k)
+                k += uint64(6)
             elif n == 7:
-                v = int32(packed << 4)
-                for _ in range(7):
-                    x = int32(x + (v >> 28))
-                    v = int32(v << 4)
-                    samples[k] = x
-                    k += uint64(1)
+                x = _add(int32(packed << 4), 4, 7, x, samples, k)
+                k += uint64(7)
             elif n == 3:
-                v = int32(packed << 2)
-                for _ in range(3):
-                    x = int32(x + (v >> 22))
-                    v = int32(v << 10)
-                    samples[k] = x
-                    k += uint64(1)
+                x = _add(int32(packed << 2), 10, 3, x, samples, k)
+                k += uint64(3)
             elif n_bits == 15:
                 v = int32(packed << 2)
                 x = int32(x + (v >> 17))
