@@ -133,12 +133,18 @@ def start_or_end(window: Window, rng: np.random.Generator) -> None:
         _missing(window, edge, n, slice(None))
 
 
-def _channels(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Gains of a disturbance on the three channels: on one, or on all with either sign."""
+def gains(rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw a disturbance's share on each of three channels: on one alone, or all, either sign.
+
+    Returns
+    -------
+    array of float64, shape (3,)
+        In [-1, 1].
+    """
     if rng.random() < 0.4:
-        gains = np.zeros(3)
-        gains[rng.integers(0, 3)] = 1.0
-        return gains
+        alone = np.zeros(3)
+        alone[rng.integers(0, 3)] = 1.0
+        return alone
     return rng.uniform(0.3, 1.0, 3) * rng.choice([-1.0, 1.0], 3)
 
 
@@ -192,7 +198,7 @@ def disturb(window: Window, rng: np.random.Generator) -> None:
         shape = np.sin(2 * np.pi * np.arange(n) / _RATE / period + rng.uniform(0, 6))
     scale = np.median(np.abs(window.samples).max(axis=1)) or 1.0
     size = scale * np.exp(rng.uniform(np.log(3), np.log(1000 if kind < 5 else 60)))
-    window.samples += size * shape[:, None] * _channels(rng)
+    window.samples += size * shape[:, None] * gains(rng)
 
 
 def clip(window: Window, rng: np.random.Generator) -> None:

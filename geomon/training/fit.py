@@ -24,7 +24,6 @@ from geomon.picking.card import (
     Picker,
     PickerCard,
     Training,
-    Uncertainty,
     load_picker,
     picker_folder,
     save_picker,
@@ -34,7 +33,6 @@ from geomon.times import TimeSpan, merged
 from geomon.training.antialias import smoothed
 from geomon.training.checkpoint import Checkpoint
 from geomon.training.devices import Devices
-from geomon.training.evaluate import best_threshold, pick_windows, score_windows
 from geomon.training.progress import scalar_log
 from geomon.training.recordings import (
     LabelledWindow,
@@ -48,13 +46,13 @@ from geomon.training.recordings import (
     taught,
     whole_span,
 )
+from geomon.training.tuning import tuned
 from geomon.training.windows import Recording, Sampler, draw_events, draw_noise_pool
 
 logger = logging.getLogger(__name__)
 
 _STEPS_AN_EPOCH = 100
 _STRIDE = 4
-_LOW = 0.05  # picks down to here are kept while thresholds are chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,33 +357,6 @@ def _rate(recipe: TrainingRecipe, epoch: int) -> float:
     left = 1 - epoch / (recipe.steps / _STEPS_AN_EPOCH)
     start = 0.3 if epoch == 0 else 1.0
     return recipe.learning_rate * start * min(1.0, max(3 * left, 0.02))
-
-
-def tuned(picker: Picker, windows: tuple[LabelledWindow, ...]) -> Picker:
-    """Choose thresholds, calibrate uncertainties and note scores, all on windows kept aside."""
-    low = pick_windows(picker, windows, {"P": _LOW, "S": _LOW})
-    thresholds, uncertainty, scores = {}, {}, {}
-    for phase in picker.card.phases:
-        thresholds[phase] = best_threshold(windows, low, phase)
-        kept = [[one for one in found if one.probability > thresholds[phase]] for found in low]
-        widths = [
-            (one.uncertainty_s, abs(score_windows([w], [[one]], phase, 0.5).residuals_s))
-            for w, found in zip(windows, kept, strict=True)
-            for one in found
-            if one.phase == phase
-        ]
-        ratios = [float(residual[0]) / width for width, residual in widths if residual.size]
-        # 68 % of residuals lie within one standard deviation.
-        scale = float(np.quantile(ratios, 0.68)) if len(ratios) > 20 else 0.3
-        uncertainty[phase] = Uncertainty(scale=round(max(scale, 0.02), 3), floor_s=0.02)
-        for tolerance in (0.1, 0.5):
-            result = score_windows(windows, kept, phase, tolerance)
-            scores[f"{phase} F1 at {tolerance} s"] = round(result.f1, 4)
-            scores[f"{phase} recall at {tolerance} s"] = round(result.recall, 4)
-    card = picker.card.model_copy(
-        update={"thresholds": thresholds, "uncertainty": uncertainty, "scores": scores}
-    )
-    return Picker(picker.model, card)
 
 
 def _teacher(name_or_path: str) -> Picker:

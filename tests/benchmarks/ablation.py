@@ -1,18 +1,26 @@
 """Why the default picker's network is as it is: small trainings that differ in one choice.
 
-``python -m tests.benchmarks.ablation [--steps N] [--only NAME …] [--results FILE]`` trains each
-variant from the same pools with the same batches, and prints a Markdown table. All learn from
-synthetic seismograms, and from labelled windows where there are any; thresholds are set on one
-half of the synthetic test windows, scores are of the other half and of real windows from stations
-that no variant saw. Finished variants are kept in the results file, so that a run can be resumed.
+``python -m tests.benchmarks.ablation [--jobs N] [--steps N] [--only NAME …] [--results FILE]``
+trains each variant from the same pools with the same batches, some at once, each on one thread,
+and prints a Markdown table; the same numbers every time. All learn from synthetic seismograms, and
+from labelled windows where there are any; thresholds are set on one half of the synthetic test
+windows, scores are of the other half and of real windows from stations that no variant saw. The
+recipe is there twice, with another seed too: what differs between the two is chance. Finished
+variants are kept in the results file, so that a run can be resumed; one that fails is named, and
+the others go on.
 """
 
 import argparse
 import json
+import os
+import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -24,17 +32,14 @@ from geomon.events import Phase
 from geomon.picking.architecture import unet
 from geomon.picking.backend import load_keras
 from geomon.picking.card import Picker
-from geomon.picking.infer import pick
-from geomon.times import NS_PER_S, TimeSpan
 from geomon.training import windows as drawing
 from geomon.training.antialias import smoothed
-from geomon.training.evaluate.artefacts import START_NS, disturbed_noise
 from geomon.training.evaluate.budget import LOWEST
 from geomon.training.evaluate.labelled import best_threshold, kept, pick_windows, score_windows
 from geomon.training.evaluate.testsets import synthetic_set
 from geomon.training.fit import TrainingRecipe, draft_card, gather
-from geomon.training.recordings import LabelledWindow, Recording
-from geomon.training.windows import Sampler, draw_events, draw_noise_pool
+from geomon.training.recordings import LabelledWindow
+from geomon.training.windows import Recording, Sampler, draw_events, draw_noise_pool
 from tests.benchmarks import picking_data
 
 PHASES: tuple[Phase, ...] = ("P", "S")
@@ -57,6 +62,7 @@ def _nothing(*_: object) -> None:
 
 VARIANTS = (
     Variant("as in the recipe"),
+    Variant("another seed", recipe={"seed": RECIPE.seed + 1}),
     Variant("kernel 3", recipe={"kernel": 3}),
     Variant("kernel 7", recipe={"kernel": 7}),
     Variant("root 4", network={"root": 4}),
@@ -73,7 +79,7 @@ VARIANTS = (
     Variant("labels of 0.2 s", drawing={"_SIGMA": 20.0}),
     Variant("no disturbances", drawing={"spoil": _nothing}),
     Variant("not turned or reversed", drawing={"flip_and_turn": _nothing}),
-    Variant("synthetic only", recipe={"real_share": 0.0}),
+    Variant("synthetic earthquakes only", recipe={"real_share": 0.0}),
 )
 
 
@@ -88,7 +94,8 @@ class Material:
     tests: dict[str, tuple[LabelledWindow, ...]]
 
 
-def material(*, n_test: int) -> Material:
+@cache
+def material(n_test: int) -> Material:
     """Draw the pools, read the recordings, and put test windows aside."""
     rng = np.random.default_rng(RECIPE.seed)
     events, noise = draw_events(rng, RECIPE.n_events), draw_noise_pool(rng, RECIPE.n_noise)
@@ -157,18 +164,9 @@ def megaflops(model: Any) -> float:
     return total / 1e6
 
 
-def station_day_s(picker: Picker, seconds: int) -> float:
-    """CPU seconds from samples to picks for a station-day of noise."""
-    segments = disturbed_noise("noise alone", seconds)
-    span = TimeSpan(START_NS, START_NS + seconds * NS_PER_S)
-    pick(picker, segments, TimeSpan(START_NS, START_NS + NS_PER_S))
-    begin = time.process_time()
-    pick(picker, segments, span)
-    return (time.process_time() - begin) * 86_400 / seconds
-
-
-def measured(variant: Variant, given: Material, steps: int) -> dict[str, float]:
+def measured(variant: Variant, steps: int, n_test: int) -> dict[str, float]:
     """Train a variant and return its row of the table."""
+    given = material(n_test)
     picker = trained(variant, given, steps)
     low = dict.fromkeys(PHASES, LOWEST)
     tuning = pick_windows(picker, given.tuning, low)
@@ -176,7 +174,6 @@ def measured(variant: Variant, given: Material, steps: int) -> dict[str, float]:
     row = {
         "parameters": float(picker.model.count_params()),
         "MFLOP a second": megaflops(picker.model),
-        "CPU s a station-day": station_day_s(picker, 1800),
     }
     for name, windows in given.tests.items():
         above = kept(pick_windows(picker, windows, low), limits)
@@ -205,29 +202,75 @@ def as_table(rows: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
+def measure(
+    variants: Sequence[Variant],
+    results: Path | None,
+    *,
+    steps: int,
+    n_test: int,
+    jobs: int,
+) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Train variants, several at once, but for those whose rows the results file holds.
+
+    Returns
+    -------
+    rows : dict of str to dict of str to float
+        By name, in the order of the variants.
+    failed : list of str
+        Names of those that could not be trained, each with the reason.
+    """
+    rows: dict[str, dict[str, float]] = {}
+    failed: list[str] = []
+    key = json.dumps([asdict(RECIPE), steps, n_test], default=str)
+    if results is not None and results.is_file():
+        saved = json.loads(results.read_text(encoding="utf-8"))
+        rows = saved["rows"] if saved["key"] == key else {}
+    begun = time.monotonic()
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        waiting = {
+            pool.submit(measured, variant, steps, n_test): variant.name
+            for variant in variants
+            if variant.name not in rows
+        }
+        for done in as_completed(waiting):
+            name = waiting[done]
+            try:
+                rows[name] = done.result()
+            except Exception as error:  # noqa: BLE001 - whatever it was, the others go on
+                failed.append(f"{name}: {type(error).__name__}: {error}")
+                continue
+            print(f"{name}: ready after {time.monotonic() - begun:.0f} s", file=sys.stderr)
+            if results is not None:
+                fresh = results.with_suffix(".fresh")
+                fresh.write_text(json.dumps({"key": key, "rows": rows}, indent=1), encoding="utf-8")
+                fresh.replace(results)
+    return {one.name: rows[one.name] for one in variants if one.name in rows}, failed
+
+
 def main() -> None:
     """Train the variants and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=2000, help="batches each variant learns from")
-    parser.add_argument("--only", nargs="*", default=[], help="names of variants; all without")
+    parser.add_argument("--steps", type=int, default=1000, help="batches each variant learns from")
+    parser.add_argument("--only", nargs="*", help="names of variants; all without")
     parser.add_argument("--windows", type=int, default=100, help="synthetic test windows")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="variants at once")
     parser.add_argument("--results", type=Path, help="where finished variants are kept")
     arguments = parser.parse_args()
-    rows: dict[str, dict[str, float]] = {}
-    key = json.dumps([asdict(RECIPE), arguments.steps, arguments.windows], default=str)
-    if arguments.results is not None and arguments.results.is_file():
-        saved = json.loads(arguments.results.read_text(encoding="utf-8"))
-        rows = saved["rows"] if saved["key"] == key else {}
-    given = material(n_test=arguments.windows)
-    for variant in VARIANTS:
-        if variant.name in rows or (arguments.only and variant.name not in arguments.only):
-            continue
-        rows[variant.name] = measured(variant, given, arguments.steps)
-        if arguments.results is not None:
-            text = json.dumps({"key": key, "rows": rows}, indent=1)
-            arguments.results.write_text(text, encoding="utf-8")
-    print(as_table(rows))
-    print(f"\nF1 at 0.1 and 0.5 s after {arguments.steps} batches of {RECIPE.batch_size} windows.")
+    names = [variant.name for variant in VARIANTS]
+    unknown = set(arguments.only or []) - set(names)
+    if unknown:
+        parser.error(f"no variant {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    # One thread each, inherited by the processes: as many as there are cores would be in the way.
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GEOMON_THREADS"), "1")
+    rows, failed = measure(
+        [one for one in VARIANTS if arguments.only is None or one.name in arguments.only],
+        arguments.results,
+        steps=arguments.steps, n_test=arguments.windows, jobs=arguments.jobs,
+    )  # fmt: skip
+    if rows:
+        print(as_table(rows))
+        print(f"\nF1 at 0.1 and 0.5 s after {arguments.steps} batches of {RECIPE.batch_size}.")
+    sys.exit("\n".join(f"not trained: {one}" for one in failed) or None)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ for among geomon's caches, or where GEOMON_OTHER_FOLD says.
 import csv
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -50,6 +51,10 @@ class PickedStream:
     def seconds(self, times_ns: list[int]) -> list[float]:
         """Return times as seconds after the recording's start."""
         return [(time - self.segments[0].start_ns) / 1e9 for time in times_ns]
+
+    def times_s(self, picks: Sequence[Pick], phase: Phase) -> list[float]:
+        """Return the times of a phase's picks as seconds after the recording's start."""
+        return self.seconds([to_ns(one.time) for one in picks if one.phase == phase])
 
 
 def missing() -> str:

@@ -16,6 +16,7 @@ from geomon.picking.infer import pick_and_judge
 from geomon.processing.condition import highpass
 from geomon.synthesis.noise import ContinuousNoise
 from geomon.times import NS_PER_S, TimeSpan, parse_time
+from geomon.training.augment import gains
 from geomon.waveforms import Segment
 
 START_NS = parse_time("2024-03-01T12:00:00")
@@ -129,22 +130,13 @@ def disturbed_noise(kind: str, seconds: int, seed: int = 0) -> list[Segment]:
     rng = np.random.default_rng((seed, 2))
     if disturb is not None:
         for at in range(3011, n - 4000, _EVERY):
-            size = unit * 10 ** rng.uniform(np.log10(5), np.log10(500)) * _gains(rng)
+            size = unit * 10 ** rng.uniform(np.log10(5), np.log10(500)) * gains(rng)
             disturb(samples, at, size, rng)
     counts = np.clip(np.round(samples), -(2**31) + 1, 2**31 - 1).astype(np.int32)
     return [
         Segment(SeedId.parse(f"XX.NOISE..HH{letter}"), START_NS, float(_RATE), counts[:, column])
         for column, letter in enumerate("ZNE")
     ]
-
-
-def _gains(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Share of a disturbance that each component sees: one alone, or all with either sign."""
-    if rng.random() < 0.4:
-        gains = np.zeros(3)
-        gains[rng.integers(0, 3)] = 1.0
-        return gains
-    return rng.uniform(0.3, 1.0, 3) * rng.choice([-1.0, 1.0], 3)
 
 
 @dataclass(frozen=True, slots=True)
