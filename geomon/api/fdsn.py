@@ -67,6 +67,19 @@ class Parameter:
     is_extension: bool = False
 
 
+CIRCLE = (
+    Parameter("latitude", "float", "Centre of a circle, degrees.", ("lat",), -90, 90,
+              default="0"),
+    Parameter("longitude", "float", "Centre of a circle, degrees.", ("lon",), -180, 180,
+              default="0"),
+    Parameter("minradius", "float", "Smallest distance from the centre, degrees.", (), 0, 180,
+              default="0"),
+    Parameter("maxradius", "float", "Largest distance from the centre, degrees.", (), 0, 180,
+              default="180"),
+)  # fmt: skip
+"""Parameters of the services that answer for places around a point."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """One FDSN service: where it lives, its version, and the parameters of its query.

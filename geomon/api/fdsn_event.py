@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from geomon.api import fdsn
-from geomon.api.fdsn import NODATA, Parameter, RequestProblem, Service
+from geomon.api.fdsn import CIRCLE, NODATA, Parameter, RequestProblem, Service
 from geomon.api.fdsn_routes import XmlResponse, add_descriptions, add_query, cited
 from geomon.api.watch import Watch
 from geomon.services.workspace import Workspace
@@ -62,14 +62,7 @@ SERVICE = Service(
                   "where the box crosses the dateline.", ("minlon",), -180, 180, default="-180"),
         Parameter("maxlongitude", "float", "Eastern edge, degrees.", ("maxlon",), -180, 180,
                   default="180"),
-        Parameter("latitude", "float", "Centre of a circle, degrees.", ("lat",), -90, 90,
-                  default="0"),
-        Parameter("longitude", "float", "Centre of a circle, degrees.", ("lon",), -180, 180,
-                  default="0"),
-        Parameter("minradius", "float", "Smallest distance from the centre, degrees.", (), 0, 180,
-                  default="0"),
-        Parameter("maxradius", "float", "Largest distance from the centre, degrees.", (), 0, 180,
-                  default="180"),
+        *CIRCLE,
         Parameter("mindepth", "float", "Smallest depth, kilometres."),
         Parameter("maxdepth", "float", "Largest depth, kilometres."),
         Parameter("minmagnitude", "float", "Smallest magnitude.", ("minmag",)),

@@ -12,7 +12,7 @@ from fastapi.responses import PlainTextResponse
 
 from geomon.api import fdsn
 from geomon.api.extents import Held, add_extents, held_of, with_data
-from geomon.api.fdsn import NODATA, Parameter, RequestProblem, Service
+from geomon.api.fdsn import CIRCLE, NODATA, Parameter, RequestProblem, Service
 from geomon.api.fdsn_routes import add_channel_query, add_descriptions, cited
 from geomon.api.selection import CHANNEL_PARAMETERS, Selection
 from geomon.ids import SeedId, StationId
@@ -43,14 +43,7 @@ SERVICE = Service(
                   default="-180"),
         Parameter("maxlongitude", "float", "Eastern edge, degrees.", ("maxlon",), -180, 180,
                   default="180"),
-        Parameter("latitude", "float", "Centre of a circle, degrees.", ("lat",), -90, 90,
-                  default="0"),
-        Parameter("longitude", "float", "Centre of a circle, degrees.", ("lon",), -180, 180,
-                  default="0"),
-        Parameter("minradius", "float", "Smallest distance from the centre, degrees.", (), 0, 180,
-                  default="0"),
-        Parameter("maxradius", "float", "Largest distance from the centre, degrees.", (), 0, 180,
-                  default="180"),
+        *CIRCLE,
         Parameter("level", "text", "How much detail.", (),
                   choices=("network", "station", "channel", "response"), default="station"),
         Parameter("includerestricted", "bool", "Also channels whose data are not open.",
