@@ -76,45 +76,6 @@ _LONGEST = (
     "association, local 1000/h", "cuts and faults", "probabilities", "association, regional 100/h",
     "association, local 300/h", "association, regional 10/h", "location", "recordings", "detection",
 )  # fmt: skip
-_LONGEST_FIRST}
-        found = {name: part.result() for name, part in running.items()}
-    return [
-        *(figure for name in PARTS for figure in found[name]),
-        events_association.speed(quick=quick),
-    ]
-
-
-def _recordings(quick: bool) -> list[Figure]:
-    data = _SHARED / "data"
-    if not data.is_dir():
-        why = f"no recordings in {data}"
-        return [
-            Figure(figure=f"events in recordings of {name}", value=None, unit="", conditions=why)
-            for name in ("Hengill", "Italy 2016", "a geothermal field", "a coal mine", "Ridgecrest")
-        ]
-    return [*events_real.figures(data, quick), *events_hengill.figures(_SHARED, quick)]
-
-
-PARTS: dict[str, Callable[[bool], Sequence[Figure]]] = {
-    "magnitudes": events_magnitudes.measure,
-    "first motions": first_motions.measure,
-    "mechanisms": events_mechanisms.measure,
-    "probabilities": events_truth.figures,
-    "cuts and faults": events_cuts.figures,
-    "travel times": travel_times.measure,
-    "detection": events_detection.figures,
-    "location": events_location.figures,
-    **{
-        f"association, {scenario.name}": partial(events_association.figures, scenario, goal)
-        for scenario, goal in events_association.SETS
-    },
-    "recordings": _recordings,
-}
-
-_LONGEST = (
-    "location", "association, local 1000/h", "cuts and faults", "probabilities",
-    "association, regional 100/h", "association, local 300/h", "detection", "recordings",
-)  # fmt: skip
 _LONGEST_FIRST = sorted(PARTS, key=lambda name: (*_LONGEST, name).index(name))
 
 
