@@ -19,6 +19,7 @@ from geomon.cli.common import (
     print_json,
     progress_bars,
     span_of,
+    tell_problems,
 )
 from geomon.errors import DataError
 
@@ -75,6 +76,7 @@ def plan(
         print_json(planned.as_dict())
     else:
         print(planned.text())
+    tell_problems(planned)
 
 
 @backfill_app.command()

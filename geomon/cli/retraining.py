@@ -1,6 +1,7 @@
 """Commands that make pickers better: labels, challengers, decisions."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,9 +22,11 @@ from geomon.errors import DataError
 
 if TYPE_CHECKING:
     from geomon.config import Config
+    from geomon.ids import StreamId
     from geomon.picking.card import PickerCard
     from geomon.services.retrain import RetrainReport
     from geomon.stores.pickers import Registered
+    from geomon.times import TimeSpan
     from geomon.training.finetune import FinetuneRecipe
 
 ActorOption = Annotated[str, typer.Option(help="Who decides.")]
@@ -162,12 +165,15 @@ def windows(
     span = span_of(start, end)
     network = load_made(config, "archive", "catalog", empty=[], as_json=as_json)
     done = {(w.stream_id, w.span) for w in pickers_of(network).reviewed_windows(span)}
-    drawn = drawn_windows(workspace(network).archive.streams(), span, share)
+    streams = workspace(network).archive.streams()
+    drawn = drawn_windows(streams, span, share)
     rows = [
         {"stream": str(stream), "start": format_ns(window.start_ns),
          "end": format_ns(window.end_ns), "is_reviewed": (stream, window) in done}
         for stream, window in drawn
     ]  # fmt: skip
+    if not rows:
+        print(f"geomon: {_why_none(streams, span, share)}", file=sys.stderr)
     if as_json:
         print_json(rows)
         return
@@ -175,6 +181,24 @@ def windows(
         state = "reviewed" if row["is_reviewed"] else ""
         print(f"{row['stream']:<16} {row['start']:<24} {row['end']:<24} {state}")
     print(f"{len(rows)} windows, {len(done)} reviewed", file=sys.stderr)
+
+
+def _why_none(streams: Sequence["StreamId"], span: "TimeSpan", share: float) -> str:
+    """Say why no window of a span is drawn."""
+    from geomon.training.dataset import drawn_windows
+
+    if not streams:
+        return "no windows: nothing is archived yet; `geomon run` fetches, picks and locates"
+    n_test = len(drawn_windows(streams, span, 1.0))
+    if not n_test:
+        return (
+            f"no windows: no test hour is in {span.words}; about one hour in four is one, drawn by "
+            "chance, so ask for a longer span"
+        )
+    return (
+        f"no windows: {share:.0%} of the {n_test} in test hours are drawn, and chance drew none; "
+        "ask for a longer span or a larger --share"
+    )
 
 
 def reviewed(

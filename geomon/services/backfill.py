@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 
 from geomon.config import Config
 from geomon.errors import DataError, GeomonError
+from geomon.ids import StationId
 from geomon.services.grid import STAGES, Cell, Reason, Stage, reasons, status
 from geomon.services.ingest import ingest
 from geomon.services.locate import locate
@@ -36,6 +37,7 @@ DAYS_PER_UNIT = 7
 LEASE_S = 6.0
 """A dead worker's unit is taken over after this; losing a lease alive costs work done twice."""
 
+_MOST_NAMED = 12
 _BYTES_PER_SAMPLE = 1.5
 """Steim-2 miniSEED of typical records."""
 _PRODUCTS: dict[Stage, Product] = {"fetch": "archive", "pick": "pick", "locate": "locate"}
@@ -183,6 +185,7 @@ def plan(
     rule = config.compute
     fetch_gb, hours = _gigabytes(config, wanted), _hours(config, span, wanted)
     return BackfillPlan(
+        problems=tuple(_without_work(config, stations, cells)),
         mode=mode,
         start=format_ns(span.start_ns),
         end=format_ns(span.end_ns),
@@ -198,6 +201,23 @@ def plan(
         reasons=tuple(reasons(cells)),
         units=tuple(sorted(units, key=lambda u: (-u.span.start_ns, u.is_network, u.station))),
     )
+
+
+def _without_work(
+    config: Config, stations: tuple[str, ...], cells: Iterable[Cell]
+) -> Iterator[str]:
+    """Yield what was asked for and is in no plan: stations nobody knows, or without channels."""
+    names = {_station(cell.key) for cell in cells if cell.stage == "fetch"}
+    planned = {StationId.parse(name) for name in names}
+    known = workspace(config).stations().station_ids()
+    held = ", ".join(str(one) for one in sorted(known)[:_MOST_NAMED])
+    held += f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
+    for pattern in stations or config.network.select or ("*.*",):
+        if not any(one.matches((pattern,)) for one in known):
+            yield f"{pattern}: the source has no such station; it has {held or 'none'}"
+        elif not any(one.matches((pattern,)) for one in planned):
+            channels = ", ".join(config.network.channels)
+            yield f"{pattern}: no channel of network.channels ({channels}) at that time"
 
 
 def _wanted(cells: Iterable[Cell], mode: Mode) -> list[Cell]:

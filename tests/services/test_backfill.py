@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from geomon.config import Config
 from geomon.services import backfill, backfill_run
@@ -16,6 +17,7 @@ from geomon.services.champion import load
 from geomon.services.grid import Cell, at_work, document, drawn, reasons, status
 from geomon.services.workspace import workspace
 from geomon.stores.database import Run
+from geomon.stores.schema import ledger
 from geomon.times import NS_PER_DAY, TimeSpan
 from tests.faults import swarm
 
@@ -67,6 +69,13 @@ def test_a_plan_is_done_and_nothing_is_left(done) -> None:
     cells = status(made, SPAN)
     assert {cell.state for cell in cells} == {"done"}
     assert at_work(made, SPAN) == []
+
+
+def test_a_plan_names_the_stations_that_nobody_knows(done) -> None:
+    made, planned, _ = done
+    assert planned.problems == ()
+    [problem] = plan(made, SPAN, ("XX.NONE", "XX.GM01")).problems
+    assert problem.startswith("XX.NONE: the source has no such station; it has XX.GM01, ")
 
 
 def test_time_and_cost_are_quoted_from_what_was_measured(done, config: Config) -> None:
@@ -152,15 +161,20 @@ def test_a_lease_is_renewed_while_its_worker_lives(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unit = BackfillUnit("XX.ANY", SPAN)
-    ledger = workspace(config).coverage
     seen: list[bool] = []
 
+    def lease_until_ns() -> int:
+        held = select(ledger.c.lease_until_ns).where(ledger.c.product == "backfill")
+        with workspace(config).catalog.database.read() as connection:
+            return int(connection.scalar(held))
+
     def slowly(*_: object) -> backfill.UnitReport:
-        time.sleep(1.0)
-        claim = ledger.claim(
-            "backfill", unit.station, [SPAN], version="", lease_s=9, run=Run.begin("backfill")
-        )
-        seen.append(not claim)
+        first_ns = lease_until_ns()
+        for _ in range(1000):
+            if lease_until_ns() > first_ns:
+                seen.append(True)
+                break
+            time.sleep(0.02)
         return backfill.UnitReport()
 
     monkeypatch.setattr(backfill, "LEASE_S", 0.6)
