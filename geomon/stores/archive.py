@@ -139,8 +139,7 @@ class Archive:
         StoreError
             If the store fails, for example because the disk is full; days before are written.
         """
-        self._make()
-        return write_segments(self._store, segments, provenance)
+        return write_segments(self._store, segments, provenance, prepare=self._make)
 
     def read(
         self, seed_id: SeedId | str, start: datetime | int | str, end: datetime | int | str

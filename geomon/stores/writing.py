@@ -1,7 +1,7 @@
 """Writing to an archive: segments sorted into station-days, each merged and replaced as a whole."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -46,9 +46,15 @@ class WriteReport:
 
 
 def write_segments(
-    store: ObjectStore, segments: Iterable[Segment], provenance: Provenance
+    store: ObjectStore,
+    segments: Iterable[Segment],
+    provenance: Provenance,
+    *,
+    prepare: Callable[[], None],
 ) -> tuple[WriteReport, ...]:
     """Add samples to an archive; see `Archive.write`.
+
+    `prepare` is called once all segments are known to be allowed, before anything is written.
 
     Raises
     ------
@@ -62,6 +68,7 @@ def write_segments(
         series = _series_of(segment)
         for day, part in _split_at_midnight(segment, Clock(series.sampling_rate_hz)):
             days.setdefault((series, day), []).append(part)
+    prepare()
     reports: list[WriteReport] = []
     damaged: list[CorruptObject] = []
     for (series, day), parts in sorted(days.items(), key=lambda item: item[0]):
