@@ -194,16 +194,24 @@ def export(
     as_of: AsOfOption = "",
     all_origins: AllOriginsOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
+    as_json: JsonOption = False,
 ) -> None:
-    """Write all events, or those that meet some conditions, to a file."""
+    """Write all events, or those that meet some conditions, to a file.
+
+    With --json, stdout says what was written where.
+    """
     if form not in _FILES:
         msg = f"--format {form}: allowed are {', '.join(_FILES)}"
         raise DataError(msg)
+    if as_json and output is None:
+        raise DataError("--json tells of a file: give --output FILE too")
     query(
         start=start, end=end, bbox=bbox, min_magnitude=min_magnitude, event_type=event_type,
         catalog=catalog, contributor=contributor, as_of=as_of, all_origins=all_origins, form=form,
         output=output, config=config,
     )  # fmt: skip
+    if as_json:
+        print_json({"file": str(output), "format": form})
 
 
 @catalog_app.command()

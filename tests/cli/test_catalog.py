@@ -62,6 +62,15 @@ def test_events_are_listed_as_asked(config, options, n_found):
     assert len(json.loads(geomon(config, "query", "--json", *options))) == n_found
 
 
+def test_an_export_says_in_json_what_it_wrote(config, tmp_path):
+    file = tmp_path / "events.csv"
+    written = json.loads(
+        geomon(config, "export", "--format", "csv", "--output", str(file), "--json")
+    )
+    assert written == {"file": str(file), "format": "csv"}
+    assert len(file.read_text().splitlines()) == 5
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -71,6 +80,7 @@ def test_events_are_listed_as_asked(config, options, n_found):
         ("query --start 2024-05-02 --end 2024-05-01", "--end 2024-05-01 is below --start 2024"),
         ("query --output events.txt", "--output events.txt: give --format, one of csv"),
         ("export --format table", "--format table: allowed are csv"),
+        ("export --json", "--json tells of a file: give --output FILE too"),
         ("diff 2024-05-02 2024-05-01", "B 2024-05-01 is below A 2024-05-02"),
     ],
 )
