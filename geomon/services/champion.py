@@ -46,8 +46,15 @@ def chosen_folder(config: Config) -> Path:
     return registry.folder(champion) if champion else picker_folder(FIRST)
 
 
-def load(config: Config) -> "Picker":
+def load(config: Config, folder: Path | None = None) -> "Picker":
     """Return the picker that is to pick now, loaded once a process and version.
+
+    Parameters
+    ----------
+    config : Config
+        The network.
+    folder : Path, optional
+        As `chosen_folder` gave it before; asked anew without, as a promotion may have changed it.
 
     Raises
     ------
@@ -55,7 +62,7 @@ def load(config: Config) -> "Picker":
         If the picker does not exist or does not fit its card, or its backend cannot run it.
     """
     rule = config.picker
-    return _load(chosen_folder(config), rule.backend, rule.precision, rule.batch)
+    return _load(folder or chosen_folder(config), rule.backend, rule.precision, rule.batch)
 
 
 @lru_cache(maxsize=3)

@@ -69,13 +69,13 @@ def pick(
     Raises
     ------
     PickerMismatch
-        If the picker cannot be loaded.
+        If the picker has no valid card.
     StationMetadataError
         If nothing was ever ingested.
     """
     started = time.monotonic()
     space = workspace(config)
-    load(config)
+    picker_label(config)  # a picker that is not there is one error, not one a station-day
     inventory = space.stations().selected(stations)
     wanted = set(inventory.preferred_streams(span, config.network.channels))
     pieces = affected_pieces(span)
@@ -172,18 +172,17 @@ def _pick_changed_pieces(config: Config, unit: _Unit) -> _Outcome:
 
 
 def _pick_once(config: Config, unit: _Unit) -> _Outcome:
-    from geomon.picking.infer import context_s, pick_and_judge
-
     started = time.monotonic()
     space = workspace(config)
-    picker = load(config)
+    folder = chosen_folder(config)  # a promotion meanwhile counts from the next on
+    card = read_card(folder)
     step = PIECE_NS
-    margin_s = context_s(picker)
+    margin_s = CONTEXT * STEP_NS / NS_PER_S
     pieces = list(unit.span.steps(step))
     prints = space.archive.fingerprints(
         unit.stream_id, [piece.padded(margin_s) for piece in pieces]
     )
-    version = _version(config, picker.card)  # a promotion meanwhile counts from the next on
+    version = _version(config, card)
     day = _day(unit)
     known = known_pieces(space.coverage.input_hash("pick", str(unit.stream_id), day, version))
     found = {piece.start_ns // step: now for piece, now in zip(pieces, prints, strict=True)}
@@ -192,7 +191,12 @@ def _pick_once(config: Config, unit: _Unit) -> _Outcome:
         for piece, now in found.items()
         if known.get(piece, "") != now
     ]
-    doer = space.catalog.begin_run("pick", config_hash=version, picker=picker.card.label)
+    if not stale:  # loading the network takes seconds
+        return _Outcome()
+    from geomon.picking.infer import pick_and_judge
+
+    picker = load(config, folder)
+    doer = space.catalog.begin_run("pick", config_hash=version, picker=card.label)
     n_picks = n_added = n_removed = 0
     picked_s = 0.0
     told = started
@@ -215,13 +219,12 @@ def _pick_once(config: Config, unit: _Unit) -> _Outcome:
         n_added += change.added
         n_removed += change.removed
         picked_s += run.duration_s
-    if stale:
-        logger.info(
-            "picked %s %s picks=%d gated=%s span_s=%.0f took_s=%.1f",
-            unit.stream_id, day.start.date(), n_picks,
-            ",".join(f"{reason}:{count}" for reason, count in sorted(gated.items())) or "0",
-            picked_s, time.monotonic() - started,
-        )  # fmt: skip
+    logger.info(
+        "picked %s %s picks=%d gated=%s span_s=%.0f took_s=%.1f",
+        unit.stream_id, day.start.date(), n_picks,
+        ",".join(f"{reason}:{count}" for reason, count in sorted(gated.items())) or "0",
+        picked_s, time.monotonic() - started,
+    )  # fmt: skip
     return _Outcome(picked_s, n_picks, n_added, n_removed)
 
 

@@ -136,3 +136,9 @@ def test_the_next_pick_task_uses_the_new_champion_and_says_so(
     assert now == {f"default@{added[:8]}"}
     assert now != first
     assert catalog.runs()[-1].picker == f"default@{added[:8]}"
+
+    def needless(*_: object) -> Picker:
+        pytest.fail("loaded with nothing to pick")
+
+    monkeypatch.setattr("geomon.services.pick.load", needless)
+    assert pick(config, SPAN, stations=station).picked_s == 0
