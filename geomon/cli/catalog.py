@@ -105,8 +105,11 @@ def query(
     _check_order(min_magnitude, max_magnitude, "--min-magnitude", "--max-magnitude")
     _check_order(min_depth, max_depth, "--min-depth", "--max-depth")
     types, region = _event_types(event_type), box(bbox)
-    is_listed = as_json or form == "table"
-    network = load_made(config, "catalog", empty=[] if is_listed else None, as_json=as_json)
+    network = (
+        load_made(config, "catalog", empty=[], as_json=as_json)
+        if as_json or form == "table"
+        else load(config)  # an empty file
+    )
     space = workspace(network)
     if catalog not in (known := ["all", *space.catalog.names()]):
         msg = f"--catalog {catalog}: held are {', '.join(known)}"
@@ -322,8 +325,7 @@ def digest(
     """Hash what the catalogue says of a span: equal for equal events and picks."""
     from geomon.services.workspace import workspace
 
-    span = span_of(start, end)
-    found = workspace(load_made(config, "catalog")).catalog.digest(span)
+    found = workspace(load(config)).catalog.digest(span_of(start, end))
     if as_json:
         print_json({"digest": found})
     else:

@@ -129,8 +129,10 @@ def box(text: str) -> tuple[float, float, float, float] | None:
     Raises
     ------
     DataError
-        If it is not four numbers.
+        If it is not four numbers, or no box on Earth.
     """
+    from geomon.stores.queries import check_box
+
     if not text:
         return None
     try:
@@ -138,6 +140,7 @@ def box(text: str) -> tuple[float, float, float, float] | None:
     except ValueError as error:
         msg = f"--bbox {text}: write W,S,E,N in degrees, for example 7,45,8,46"
         raise DataError(msg) from error
+    check_box((west, south, east, north))
     return west, south, east, north
 
 

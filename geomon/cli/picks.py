@@ -14,6 +14,7 @@ from geomon.cli.common import (
     OutputOption,
     StartOption,
     StationsOption,
+    load,
     load_made,
     patterns,
     print_json,
@@ -51,8 +52,11 @@ def picks_query(
         msg = f"--format {form}: allowed are table and csv"
         raise DataError(msg)
     span, chosen = span_of(start, end), patterns(stations)
-    is_listed = as_json or form == "table"
-    network = load_made(config, "catalog", empty=[] if is_listed else None, as_json=as_json)
+    network = (
+        load_made(config, "catalog", empty=[], as_json=as_json)
+        if as_json or form == "table"
+        else load(config)  # an empty file
+    )
     found = workspace(network).catalog.picks(
         span, stations=chosen,
         phase=cast("Phase", phase) if phase else None, min_probability=min_probability,

@@ -69,8 +69,7 @@ def pick(
     """Pick phases in what is archived."""
     from geomon.services.pick import pick as find_picks
 
-    span, chosen = span_of(start, end), patterns(stations)
-    network = load_made(config, "archive")
+    network, span, chosen = load(config), span_of(start, end), patterns(stations)
     with progress_bars() as progress:
         report = find_picks(network, span, stations=chosen, progress=progress)
     finish({"pick": report}, as_json=as_json)
@@ -85,8 +84,7 @@ def locate(
     """Associate picks, locate and size the events."""
     from geomon.services.locate import locate as find_events
 
-    span = span_of(start, end)
-    network = load_made(config, "archive")
+    network, span = load(config), span_of(start, end)
     with progress_bars() as progress:
         report = find_events(network, span, progress=progress)
     finish({"locate": report}, as_json=as_json)

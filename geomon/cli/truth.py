@@ -42,7 +42,7 @@ def merge(
     from geomon.services.duplicates import tidy
 
     span = span_of(start, end)
-    network = load_made(config, "catalog")
+    network = load_made(config, "catalog", empty=[], as_json=as_json)
     done = tidy(network, span, catalogs=imported or (), dry_run=dry_run)
     if as_json:
         print_json([asdict(one) for one in done])

@@ -14,6 +14,7 @@ from geomon.cli.common import (
     JsonOption,
     StartOption,
     StationsOption,
+    load,
     load_made,
     patterns,
     print_json,
@@ -61,7 +62,7 @@ def verify(
     """Read every byte and name what is not as it was written; exit 1 when there is any."""
     from geomon.services.workspace import workspace
 
-    archive = workspace(load_made(config, "archive")).archive
+    archive = workspace(load(config)).archive
     with progress_bars() as show:
         findings = archive.verify(progress=partial(show, "verify"))
     moved = {}
@@ -98,7 +99,7 @@ def export(
         msg = f"--version {version}: miniSEED has versions 2 and 3"
         raise DataError(msg)
     wanted, span = patterns(stations), span_of(start, end)
-    archive = workspace(load_made(config, "archive")).archive
+    archive = workspace(load(config)).archive
     streams = [s for s in archive.streams() if not wanted or s.station_id.matches(wanted)]
     if not streams:
         msg = (

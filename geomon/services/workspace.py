@@ -81,7 +81,7 @@ class Workspace:
                 url, agency = config.catalog.url, config.network.agency
                 held["catalog"] = Catalog.open(url, agency=agency, create=False)
         except NotMade as error:
-            msg = f"{error}: `geomon run` makes it, or the config names another place than meant"
+            msg = f"{error}, so no data: `geomon run` makes it, or the config names another place"
             raise NotMade(msg) from error
         return self
 

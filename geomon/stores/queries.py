@@ -115,7 +115,7 @@ class EventQuery:
 
     def __post_init__(self) -> None:
         if self.bbox is not None:
-            _check_box(self.bbox)
+            check_box(self.bbox)
         _check_range("start", self.start, "end", self.end)
         _check_range("smallest magnitude", self.min_magnitude, "largest", self.max_magnitude)
         _check_range("smallest depth", self.min_depth_km, "largest", self.max_depth_km)
@@ -143,7 +143,14 @@ def _check_range(
         raise DataError(msg)
 
 
-def _check_box(bbox: tuple[float, float, float, float]) -> None:
+def check_box(bbox: tuple[float, float, float, float]) -> None:
+    """Refuse west, south, east and north, in degrees, that are not on Earth or out of order.
+
+    Raises
+    ------
+    DataError
+        If they are not on Earth or out of order.
+    """
     west, south, east, north = bbox
     if not (-180 <= west <= 180 and -180 <= east <= 180):
         msg = f"box {bbox}: west and east must lie in [-180, 180]"

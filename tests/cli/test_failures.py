@@ -74,15 +74,9 @@ def test_dead_server_is_one_line_and_status_1(shell: Shell) -> None:
         (f"model windows {MINUTES} --json", "[]"),
         ("model decisions", ""),
         ("backfill cancel --json", '{"n_at_work": 0}'),
-        ("catalog export --format csv", None),
         ("catalog show gm1", None),
-        (f"catalog digest {MINUTES}", None),
-        (f"catalog merge {MINUTES}", None),
+        (f"catalog merge {MINUTES} --json", "[]"),
         ("catalog review gm1 --actor anna --state confirmed", None),
-        ("archive verify", None),
-        (f"archive export minute.mseed {MINUTES}", None),
-        (f"pick {MINUTES}", None),
-        (f"locate {MINUTES}", None),
         (f"relocate {MINUTES}", None),
     ],
 )
@@ -101,9 +95,28 @@ def test_reading_what_was_never_written_makes_nothing(
     assert printed.strip() == (answer or "")
     [line] = lines(told)
     assert re.match(
-        rf"geomon: {tmp_path}/\S+: no (archive|catalogue) there yet: `geomon run`", line
+        rf"geomon: {tmp_path}/\S+: no (archive|catalogue) there yet, so no data: `geomon run`", line
     )
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "archive verify",
+        "catalog export --format csv",
+        f"catalog digest {MINUTES}",
+    ],
+)
+def test_nothing_to_work_on_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    path = simulated_file(tmp_path)
+    monkeypatch.setattr("sys.argv", ["geomon", *command.split(), "--config", str(path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    assert not (tmp_path / "archive").exists()
 
 
 def test_one_dead_data_centre_leaves_the_next_to_serve(shell: Shell) -> None:
