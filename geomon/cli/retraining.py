@@ -14,6 +14,7 @@ from geomon.cli.common import (
     EndOption,
     JsonOption,
     StartOption,
+    load,
     load_made,
     print_json,
     span_of,
@@ -80,7 +81,7 @@ def retrain(
     from geomon.services.retrain import retrain as service
 
     span = span_of(start, end)
-    network = load_made(config, "archive", "catalog")
+    network = load(config)
     report = service(
         network, span, actor=actor,
         recipe=recipe_of(epochs, seed, from_scratch=from_scratch, steps=steps),
@@ -127,7 +128,7 @@ def dataset(
     from geomon.services.dataset import RetrainSettings, build
 
     span = span_of(start, end)
-    built = build(load_made(config, "archive", "catalog"), span, RetrainSettings())
+    built = build(load(config), span, RetrainSettings())
     if not (Path(built.folder) / "metadata.csv").is_file():
         msg = f"{start} to {end}: no labelled windows; review some events first"
         raise DataError(msg)
@@ -216,7 +217,7 @@ def reviewed(
     from geomon.training.dataset import WINDOW_NS, part_of
 
     stream_id, start_ns = StreamId.parse(stream), parse_time(start)
-    network = load_made(config, "archive", "catalog")
+    network = load(config)
     window = TimeSpan(start_ns, start_ns + WINDOW_NS)
     if stream_id not in workspace(network).archive.streams():
         msg = f"{stream}: nothing of it is archived"
@@ -241,7 +242,7 @@ def promote(
     """Make a picker of the registry the champion, whatever the gate said of it."""
     from geomon.services.champion import promote as service
 
-    network = load_made(config, "catalog")
+    network = load(config)
     chosen = service(network, name, actor=actor, reason=reason)
     _tell_champion(network, chosen, "is the champion", as_json=as_json)
 
@@ -255,7 +256,7 @@ def rollback(
     """Make the champion of before the champion again."""
     from geomon.services.champion import rollback as service
 
-    network = load_made(config, "catalog")
+    network = load(config)
     chosen = service(network, actor=actor, reason=reason)
     _tell_champion(network, chosen, "is the champion again", as_json=as_json)
 
