@@ -15,7 +15,7 @@ from tests.api.conftest import serving
 from tests.api.network import SPAN, fill, make_config
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 LANE, MARGIN = 62, 14
 """Height of a station's lane and what is above the first, in pixels."""
@@ -227,6 +227,26 @@ def test_a_window_is_marked_whole(visit: Visit, space: Workspace):
     assert {one.verdict for one in said} == {"correct"}
     page.keyboard.press("Escape")
     page.wait_for_selector("#sheet", state="hidden")
+
+
+def test_news_do_not_leave_a_link_half_followed(visit: Visit, space: Workspace):
+    page = visit.open()
+    held: list[Route] = []
+
+    def hold_the_first(route: "Route") -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/api/eventcolumns*", hold_the_first)
+    with page.expect_request("**/api/eventcolumns*"):
+        page.evaluate("location.hash = 'from=2024-03-05T05:55:00&to=2024-03-05T06:25:00'")
+    [event_id, *_] = space.catalog.events(order_by="-magnitude").event_ids
+    space.catalog.review(event_id, "confirmed", actor="ben")
+    page.wait_for_selector("html[data-ready=true]", state="attached")
+    page.unroute("**/api/eventcolumns*")
+    assert "05:55" in page.input_value("#from")
 
 
 def test_coverage_and_stations_are_one_click_apart(visit: Visit):

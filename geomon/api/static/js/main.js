@@ -53,10 +53,17 @@ function unlessAborted(error) {
   return null;
 }
 
-async function load() {
-  loading?.abort();
-  loading = new AbortController();
-  const { signal } = loading;
+// Tells whether all could be read. A load that a newer one overtakes ends as the newer one does:
+// news that arrive while a link is followed must not leave the link half followed.
+function load() {
+  loading?.overtaken.abort();
+  const mine = { overtaken: new AbortController() };
+  loading = mine;
+  mine.done = read(mine.overtaken.signal).then((all) => (loading === mine ? all : loading.done));
+  return mine.done;
+}
+
+async function read(signal) {
   try {
     data.status = await getStatus();
     const limits = limitsOf(state.span, data.status);
@@ -66,8 +73,7 @@ async function load() {
     data.byId = new Map(events.map((event) => [event.id, event]));
     notice("");
   } catch (error) {
-    if (error.name === "AbortError") return false;
-    notice(`The catalogue cannot be read: ${error.message}`);
+    if (error.name !== "AbortError") notice(`The catalogue cannot be read: ${error.message}`);
     return false;
   }
   return true;
