@@ -12,8 +12,10 @@ import platform
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import chain, groupby
+
+import numpy as np
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,13 @@ class Figure:
     ratio: float | None = None
     holds: bool | None = None
     conditions: str = ""
+
+    def __post_init__(self) -> None:
+        """Take NumPy's numbers as Python's: its False is not `False`, nor JSON."""
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, np.generic):
+                object.__setattr__(self, one.name, value.item())
 
 
 def at_least(value: float | None, goal: float) -> tuple[str, bool | None]:

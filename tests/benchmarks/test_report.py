@@ -1,6 +1,9 @@
 """Tables of figures: peers side by side, and what rows share said once."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
 
 from tests.benchmarks.report import Figure, as_table
 from tests.benchmarks.table import names
@@ -24,6 +27,13 @@ def test_peers_share_a_row_and_long_conditions_become_notes() -> None:
         "",
         f"[1] {about}.",
     ]
+
+
+def test_numpys_numbers_can_be_written_and_fail() -> None:
+    value = np.float64(2.0)
+    one = Figure(figure="misses", value=value, unit="", goal="<= 1", holds=value <= 1)
+    assert one.holds is False
+    assert json.loads(json.dumps(asdict(one)))["value"] == 2
 
 
 def test_parts_of_a_benchmark_are_no_benchmarks() -> None:
