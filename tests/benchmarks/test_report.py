@@ -31,7 +31,7 @@ def test_peers_share_a_row_and_long_conditions_become_notes() -> None:
 
 def test_numpys_numbers_can_be_written_and_fail() -> None:
     value = np.float64(2.0)
-    one = Figure(figure="misses", value=value, unit="", goal="<= 1", holds=value <= 1)
+    one = Figure(figure="misses", value=value, unit="", goal="<= 1", holds=np.less_equal(value, 1))
     assert one.holds is False
     assert json.loads(json.dumps(asdict(one)))["value"] == 2
 
