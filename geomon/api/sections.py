@@ -9,12 +9,12 @@ from geomon.api.envelopes import envelopes, peak, rounded, warmed
 from geomon.events import Arrival, Event, Pick
 from geomon.ids import SeedId, StationId, StreamId
 from geomon.services.workspace import Workspace
+from geomon.sphere import great_circle_km
 from geomon.stations import Stations
 from geomon.times import NS_PER_S, TimeSpan, from_ns, to_ns
 from geomon.waveforms import Segment, Waveforms
 
 MAX_TRACES = 48
-_EARTH_KM = 6371.0
 _COMPONENTS = "ZNE12"
 
 
@@ -197,7 +197,9 @@ def _distances(
     """Return the epicentral distance, km, of every station within the reach of the arrivals."""
     origin = event.preferred_origin
     distances = {
-        station_id: _distance_km(origin.latitude, origin.longitude, place.latitude, place.longitude)
+        station_id: great_circle_km(
+            origin.latitude, origin.longitude, place.latitude, place.longitude
+        )
         for station_id, place in stations.at(origin_ns).items()
     }
     for station_id, of_station in arrivals.items():
@@ -281,15 +283,3 @@ def _trace(
         ],
         picks=picks,
     )
-
-
-def _distance_km(
-    latitude_1: float, longitude_1: float, latitude_2: float, longitude_2: float
-) -> float:
-    """Return the great-circle distance on a sphere of 6371 km."""
-    phi_1, phi_2 = math.radians(latitude_1), math.radians(latitude_2)
-    half = math.radians(longitude_2 - longitude_1) / 2
-    haversine = (
-        math.sin((phi_2 - phi_1) / 2) ** 2 + math.cos(phi_1) * math.cos(phi_2) * math.sin(half) ** 2
-    )
-    return 2 * _EARTH_KM * math.asin(min(1.0, math.sqrt(haversine)))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geomon.events import Event
+from geomon.sphere import EARTH_KM
 
 type Floats = NDArray[np.float64]
 
@@ -32,7 +33,6 @@ _DEPTH = ((2.0, 2.0), (5.0, 1.0), (math.inf, 0.02))  # shallow end up to (km): b
 _LARGE = (3.5, 0.05)  # magnitude above which blasts are rarer than earthquakes by so much
 _MOST_SHARE = 0.97  # however many blasts there are, one event may be none
 _ROUNDS = 30
-_KM_PER_DEG = 111.195
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +148,7 @@ def _points_km(events: Sequence[Event]) -> Floats:
     """Return places on a sphere, so that straight distances are right near and far."""
     latitude = np.radians([event.preferred_origin.latitude for event in events])
     longitude = np.radians([event.preferred_origin.longitude for event in events])
-    radius = math.degrees(1.0) * _KM_PER_DEG
-    return radius * np.stack(
+    return EARTH_KM * np.stack(
         [
             np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude),
             np.sin(latitude),

@@ -15,6 +15,7 @@ from geomon.errors import StationMetadataError
 from geomon.events import Pick
 from geomon.ids import StationId
 from geomon.locating.travel_times import TravelTimes
+from geomon.sphere import KM_PER_DEG
 from geomon.stations import Station
 from geomon.velocity import LayeredModel
 from geomon.velocity.corrections import StationDelay
@@ -26,7 +27,6 @@ type Floats = NDArray[np.float64]
 
 _MIN_HALF_WIDTH_KM = 5.0  # a region around one tight array still has room for an event
 _OUTSIDE = 0.5  # share of the region's half width searched beyond each edge when locating
-_KM_PER_DEG = 111.195
 
 
 @lru_cache(maxsize=1)
@@ -118,8 +118,8 @@ def default_region(stations: Iterable[Station], max_depth_km: float = 30.0) -> R
     reference = longitudes[0]
     turned = (longitudes - reference + 180) % 360 - 180  # a network may straddle the dateline
     shrink = max(math.cos(math.radians(float(np.abs(latitudes).max()))), 0.05)
-    dy = max((latitudes.max() - latitudes.min()) / 2, _MIN_HALF_WIDTH_KM / _KM_PER_DEG)
-    dx = max((turned.max() - turned.min()) / 2, _MIN_HALF_WIDTH_KM / _KM_PER_DEG / shrink)
+    dy = max((latitudes.max() - latitudes.min()) / 2, _MIN_HALF_WIDTH_KM / KM_PER_DEG)
+    dx = max((turned.max() - turned.min()) / 2, _MIN_HALF_WIDTH_KM / KM_PER_DEG / shrink)
     west, east = (
         float((turned.min() + reference - dx + 180) % 360 - 180),
         float((turned.max() + reference + dx + 180) % 360 - 180),

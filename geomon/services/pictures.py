@@ -10,6 +10,7 @@ from geomon.events import Event
 from geomon.ids import StationId
 from geomon.locating.reality import LEAST_PROBABILITY
 from geomon.locating.reliability import ReliabilityBin
+from geomon.sphere import KM_PER_DEG
 from geomon.stations import Station
 from geomon.times import NS_PER_S, TimeSpan, to_ns
 from geomon.waveforms import Segment
@@ -181,14 +182,13 @@ def _size(event: Event) -> float:
 
 def _draw_ellipse(axes: "Axes", event: Event) -> None:
     origin = event.preferred_origin
-    degree_km = 111.195
     major, minor = origin.ellipse_km
     angle = np.linspace(0, 2 * np.pi, 60)
     azimuth = np.radians(origin.ellipse_azimuth_deg)
     east = major * np.cos(angle) * np.sin(azimuth) + minor * np.sin(angle) * np.cos(azimuth)
     north = major * np.cos(angle) * np.cos(azimuth) - minor * np.sin(angle) * np.sin(azimuth)
     axes.plot(
-        origin.longitude + east / degree_km / np.cos(np.radians(origin.latitude)),
-        origin.latitude + north / degree_km,
+        origin.longitude + east / KM_PER_DEG / np.cos(np.radians(origin.latitude)),
+        origin.latitude + north / KM_PER_DEG,
         color="0.4", lw=0.5, alpha=0.6, zorder=3,
     )  # fmt: skip

@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 
 from geomon.events import Event
+from geomon.sphere import great_circle_km
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +119,5 @@ def _comparison(
 
 
 def _distance_km(known: KnownEvent, event: Event) -> float:
-    """Great-circle distance on a sphere of 6371 km (haversine), good to 0.5 %."""
-    lat1, lon1, lat2, lon2 = np.radians(
-        [
-            known.latitude,
-            known.longitude,
-            event.preferred_origin.latitude,
-            event.preferred_origin.longitude,
-        ]
-    )
-    half = np.sin((lat2 - lat1) / 2) ** 2
-    half += np.cos(lat1) * np.cos(lat2) * np.sin((lon2 - lon1) / 2) ** 2
-    return float(2 * 6371.0 * np.arcsin(np.sqrt(half)))
+    origin = event.preferred_origin
+    return great_circle_km(known.latitude, known.longitude, origin.latitude, origin.longitude)

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from geomon.ids import StreamId
+from geomon.sphere import great_circle_km
 
 SHARED_PICK_NS = 300_000_000
 SHARED_FRACTION = 0.5
 CLOSE_TIME_NS = 3_000_000_000
 CLOSE_SIGMAS = 3.0
-_KM_PER_DEG = 111.195
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +124,10 @@ def _are_close(new: Sequence[Solution], known: Sequence[Solution]) -> Iterator[t
         while index < len(order) and order[index][0] < solution.time_ns + CLOSE_TIME_NS:
             k = order[index][1]
             allowed_km = CLOSE_SIGMAS * math.hypot(solution.sigma_km, known[k].sigma_km)
-            if _distance_km(solution, known[k]) < allowed_km:  # false when a sigma is unknown
+            if _apart_km(solution, known[k]) < allowed_km:  # false when a sigma is unknown
                 yield n, k
             index += 1
 
 
-def _distance_km(one: Solution, two: Solution) -> float:
-    phi_1, phi_2 = math.radians(one.latitude), math.radians(two.latitude)
-    half_lon = math.radians(two.longitude - one.longitude) / 2
-    haversine = (
-        math.sin((phi_2 - phi_1) / 2) ** 2
-        + math.cos(phi_1) * math.cos(phi_2) * math.sin(half_lon) ** 2
-    )
-    return math.degrees(2 * math.asin(min(1.0, math.sqrt(haversine)))) * _KM_PER_DEG
+def _apart_km(one: Solution, two: Solution) -> float:
+    return great_circle_km(one.latitude, one.longitude, two.latitude, two.longitude)

@@ -20,6 +20,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from geomon.events import Arrival, Event, FocalMechanism, Magnitude, Origin, Pick
 from geomon.ids import SeedId
+from geomon.sphere import KM_PER_DEG
 from geomon.stations import Credit
 from geomon.stores.relocating import HeldOrigin
 from geomon.stores.summary import Contribution
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 BED = "http://quakeml.org/xmlns/bed/1.2"
 NAMESPACE = "urn:geomon:1"
-KM_PER_DEG = 111.195
-"""Kilometres of one degree of arc on a sphere of 6371 km, for distances at the surface."""
 
 STATUS = {
     "automatic": "preliminary",

@@ -22,7 +22,7 @@ from geomon.events import (
     StationMagnitude,
 )
 from geomon.ids import SeedId
-from geomon.stores.quakeml import KM_PER_DEG
+from geomon.sphere import KM_PER_DEG
 from geomon.times import from_ns, parse_time
 
 _QUALITIES = ("A", "B", "C", "D")
