@@ -7,12 +7,14 @@
     picks ─▶ solve_tile ─▶ RawTile ┘
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from geomon.config import Association, Region
 from geomon.events import Origin, Phase, Pick
@@ -45,6 +47,11 @@ _MOST_FAILURES = 50  # piles in a row that are no event: then the rest is left t
 _CROWDED = 0.8  # picks of a station and phase within that; half of it still works
 _SEARCHED = 0.4  # so many at most for the thorough search
 _MISSED_SIGMAS = 2.5  # how close to its predicted time a missed pick must be
+
+
+def _on_one_thread[F: Callable[..., object]](work: F) -> F:
+    """Keep BLAS to one thread: matrices are small here, and more wait for each other."""
+    return cast("F", threadpool_limits.wrap(limits=1, user_api="blas")(work))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,7 @@ class Solver:
         station_times = None if grid is None else StationTimes.build(grid, network, cache=cache)
         return cls(network, travel_times, settings or Association(), station_times)
 
+    @_on_one_thread
     def solve_tile(self, picks: Iterable[Pick], tile: TimeSpan) -> RawTile:
         """Associate one tile.
 
@@ -248,6 +256,7 @@ class Solver:
             probability=likely,
         )
 
+    @_on_one_thread
     def settle(
         self, before: RawTile, this: RawTile, after: RawTile, picks: Iterable[Pick]
     ) -> Solved:
