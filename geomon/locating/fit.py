@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geomon.events import Pick
+from geomon.locating.receivers import Receivers
 from geomon.locating.station_times import StationReceivers
-from geomon.locating.travel_times import Receivers
 from geomon.times import NS_PER_S
 
 type Floats = NDArray[np.float64]

@@ -21,9 +21,10 @@ from geomon.locating.misfit import COMMON_SHARE, DOF, profile, weights
 from geomon.locating.network import Box, Network
 from geomon.locating.origin import origin_of
 from geomon.locating.posterior import Posterior, Residuals, sample
+from geomon.locating.receivers import Receivers
 from geomon.locating.station_times import StationReceivers, StationTimes
 from geomon.locating.timing_errors import TimingErrors, reading_errors
-from geomon.locating.travel_times import Receivers, TravelTimes
+from geomon.locating.travel_times import TravelTimes
 from geomon.times import NS_PER_S, to_ns
 
 type Floats = NDArray[np.float64]

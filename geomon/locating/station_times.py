@@ -1,7 +1,7 @@
 """First-arrival times in a three-dimensional model: a table for each station, computed once.
 
 Each station gets a grid of its own with a node exactly where it stands, in the network's plane and
-in flattened depth (as in `travel_times`), and ``eikonalfm`` solves the factored eikonal equation
+in flattened depth (as in `flat_earth`), and ``eikonalfm`` solves the factored eikonal equation
 on it for P and S. Tables are kept under the hash of the model, the grid and the place.
 """
 
@@ -16,19 +16,15 @@ from numpy.typing import NDArray
 
 from geomon.errors import DataError
 from geomon.events import Phase
+from geomon.locating.flat_earth import PHASES, flattened, true_depth
+from geomon.locating.kept_tables import kept_table
 from geomon.locating.network import Network
-from geomon.locating.travel_times import (
-    EARTH_RADIUS_KM,
-    flattened,
-    kept_table,
-    true_depth,
-)
+from geomon.sphere import EARTH_KM
 from geomon.velocity.grid import VelocityGrid
 
 type Floats = NDArray[np.float64]
 
 _FORMAT = 1  # part of the cache key: changes when the same inputs give another table
-_PHASES: tuple[Phase, Phase] = ("P", "S")
 _MAX_NODES = 6_000_000  # of one table: some 50 MB and 30 s
 
 
@@ -133,7 +129,7 @@ class StationTimes:
         limit = np.array(table.slowness.shape[1:]) - 1
         node = np.clip(at.astype(np.int64), 0, limit - 1)
         share = at - node
-        values = table.slowness[_PHASES.index(phase)]
+        values = table.slowness[PHASES.index(phase)]
         mean = np.zeros(len(place))
         for corner in np.ndindex(2, 2, 2):
             weight = np.prod(np.where(corner, share, 1 - share), axis=1)
@@ -146,7 +142,7 @@ class StationTimes:
         self, is_s: NDArray[np.bool_], stations: Sequence[int] | NDArray[np.int64]
     ) -> "StationReceivers":
         """Prepare look-ups for n (phase, station) pairs."""
-        pairs = tuple((_PHASES[int(s)], int(k)) for s, k in zip(is_s, stations, strict=True))
+        pairs = tuple((PHASES[int(s)], int(k)) for s, k in zip(is_s, stations, strict=True))
         return StationReceivers(self, pairs)
 
 
@@ -202,14 +198,14 @@ def _solved(
     latitude, longitude = network.frame.to_degrees(*np.meshgrid(x, y, indexing="ij"))
     source = tuple(round((at - first) / spacing) for at, first in zip(station, corner, strict=True))
     slowness = np.empty((2, *shape), np.float32)
-    for k, phase in enumerate(_PHASES):
+    for k, phase in enumerate(PHASES):
         speed = model.speed_at(
             latitude[..., None],
             longitude[..., None],
             true_depth(np.asarray(flat, np.float64)),
             phase,
         )
-        speed *= np.exp(flat / EARTH_RADIUS_KM)
+        speed *= np.exp(flat / EARTH_KM)
         slowness[k] = eikonalfm.factored_fast_marching(
             np.ascontiguousarray(speed), source, (spacing,) * 3, 2
         )

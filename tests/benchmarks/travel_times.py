@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from geomon.locating.travel_times import EARTH_RADIUS_KM, TravelTimes
+from geomon.locating.travel_times import TravelTimes
+from geomon.sphere import EARTH_KM
 from geomon.velocity import AK135, BUILT_IN, IASP91, LayeredModel
 from tests.benchmarks.report import Figure, at_most, main, versions
 
@@ -101,7 +102,7 @@ def _first_arrivals(
     names = [lower, phase, f"{phase}n", f"{phase}g"]
     return np.array(
         [
-            min(a.time for a in oracle.get_travel_times(z, np.degrees(x / EARTH_RADIUS_KM), names))
+            min(a.time for a in oracle.get_travel_times(z, np.degrees(x / EARTH_KM), names))
             for x, z in zip(distance_km, depth_km, strict=True)
         ]
     )
@@ -167,10 +168,9 @@ def _from_above(n_rays: int) -> list[Figure]:
     depth = rng.uniform(-3.0, _MAX_DEPTH_KM, n_rays)
     distance = rng.uniform(0, _MAX_DISTANCE_KM, n_rays)
     tables = _tables(model, (-2000.0, 3000.0))
-    source, receiver = EARTH_RADIUS_KM - depth, EARTH_RADIUS_KM + elevation / 1000
+    source, receiver = EARTH_KM - depth, EARTH_KM + elevation / 1000
     chord = np.sqrt(
-        (source - receiver) ** 2
-        + 4 * source * receiver * np.sin(distance / EARTH_RADIUS_KM / 2) ** 2
+        (source - receiver) ** 2 + 4 * source * receiver * np.sin(distance / EARTH_KM / 2) ** 2
     )
     error = tables.times("P", distance, depth, elevation) - chord / 6.0
     goal, holds = at_most(value := 1000 * float(np.abs(error).max()), 40.0)

@@ -5,7 +5,8 @@ import pytest
 
 from geomon.config import Velocity
 from geomon.errors import DataError
-from geomon.locating.travel_times import EARTH_RADIUS_KM, TravelTimes
+from geomon.locating.travel_times import TravelTimes
+from geomon.sphere import EARTH_KM
 from geomon.velocity import LayeredModel
 
 IASP91 = Velocity().model()
@@ -27,7 +28,7 @@ def test_agrees_with_taup(tables: TravelTimes) -> None:
     for phase in ("P", "S"):
         names = [phase.lower(), phase, f"{phase}n", f"{phase}g"]
         expected = [
-            min(a.time for a in oracle.get_travel_times(z, np.degrees(x / EARTH_RADIUS_KM), names))
+            min(a.time for a in oracle.get_travel_times(z, np.degrees(x / EARTH_KM), names))
             for x, z in zip(distance, depth, strict=True)
         ]
         error = tables.times(phase, distance, depth) - expected
@@ -43,10 +44,8 @@ def test_homogeneous_sphere_is_exact_at_any_elevation_and_near_the_source() -> N
     rng = np.random.default_rng(1)
     distance, depth = rng.uniform(0, 40, 500), rng.uniform(-0.4, 15, 500)
     elevation = rng.uniform(100, 496, 500)
-    source, receiver = EARTH_RADIUS_KM - depth, EARTH_RADIUS_KM + elevation / 1000
-    chord = np.sqrt(
-        source**2 + receiver**2 - 2 * source * receiver * np.cos(distance / EARTH_RADIUS_KM)
-    )
+    source, receiver = EARTH_KM - depth, EARTH_KM + elevation / 1000
+    chord = np.sqrt(source**2 + receiver**2 - 2 * source * receiver * np.cos(distance / EARTH_KM))
     np.testing.assert_allclose(
         tables.times("P", distance, depth, elevation), chord / 6.0, atol=2e-3
     )
@@ -71,14 +70,14 @@ def test_linear_gradient_is_no_stack_of_blocks_above_and_below_the_source() -> N
             rng.uniform(-0.8, 15, 200), rng.uniform(-900, 900, 200), rng.uniform(0, 65, 200),
             strict=True,
         ):  # fmt: skip
-            ends = EARTH_RADIUS_KM - depth, EARTH_RADIUS_KM + elevation / 1000
+            ends = EARTH_KM - depth, EARTH_KM + elevation / 1000
             radius = np.linspace(min(ends), max(ends), 4001)
-            u = radius / model.speed_at(EARTH_RADIUS_KM - radius, phase)
+            u = radius / model.speed_at(EARTH_KM - radius, phase)
             p = u[0] * np.sin(np.radians(takeoff))
             if p >= u.min():
                 continue
             root = radius * np.sqrt(u**2 - p**2)
-            distance = EARTH_RADIUS_KM * np.trapezoid(p / root, radius)
+            distance = EARTH_KM * np.trapezoid(p / root, radius)
             if distance < 40:
                 time = np.trapezoid(u**2 / root, radius)
                 assert tables.times(phase, distance, depth, elevation) == pytest.approx(
