@@ -65,7 +65,7 @@ class Case:
 
 def measure(quick: bool) -> list[Figure]:
     """Measure magnitudes; `quick` takes fewer earthquakes."""
-    n_scenarios, n_events = (2, 12) if quick else (_SCENARIOS, _EVENTS)
+    n_scenarios, n_events = (2, 8) if quick else (_SCENARIOS, _EVENTS)
     cases: list[Case] = []
     n_channels, seconds = 0, 0.0
     for seed in range(n_scenarios):

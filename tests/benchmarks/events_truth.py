@@ -1,7 +1,5 @@
 """Whether events that are real with probability p are real p of the time."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from geomon.locating.reality import LEAST_PROBABILITY
@@ -14,13 +12,15 @@ _EDGES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 1.0)
 
 
 def figures(quick: bool) -> list[Figure]:
-    """Measure on scenes that the coefficients were not fitted on."""
-    seeds = SEEDS[:1] if quick else SEEDS
-    scenarios = (replace(SCENARIOS[2], hours=0.05),) if quick else SCENARIOS
+    """Measure on scenes that the coefficients were not fitted on; `quick` leaves that out."""
+    name = "reliability of event probabilities, mean error"
+    if quick:
+        why = "hundreds of events are needed, which take longer than --quick allows"
+        return [Figure(figure=name, value=None, unit="", goal="<= 0.1", conditions=why)]
     found = [
         case
-        for scenario in scenarios
-        for seed in seeds
+        for scenario in SCENARIOS
+        for seed in SEEDS
         for case in cases(make_scene(scenario, seed))
     ]
     said = np.array([case.probability for case in found])
@@ -34,17 +34,16 @@ def figures(quick: bool) -> list[Figure]:
                     f"({inside.sum()})")  # fmt: skip
     kept = said > LEAST_PROBABILITY
     goal, holds = at_most(error, 0.1)
-    few = "too few to judge by; " if quick else ""
     return [
         Figure(
-            figure="reliability of event probabilities, mean error",
+            figure=name,
             value=float(error),
             unit="",
             goal=goal,
-            holds=None if quick else holds,
+            holds=holds,
             conditions=(
-                f"{few}{', '.join(rows)}; {int((kept & ~real).sum())} of {int(kept.sum())} events "
-                f"kept are false, those of time-shifted picks among them; seeds {seeds}; "
+                f"{', '.join(rows)}; {int((kept & ~real).sum())} of {int(kept.sum())} events "
+                f"kept are false, those of time-shifted picks among them; seeds {SEEDS}; "
                 f"generator {GENERATOR}"
             ),
         )
