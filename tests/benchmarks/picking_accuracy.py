@@ -55,8 +55,11 @@ def against(
     ]
 
 
-def measure(picker: Picker, peers: Mapping[str, Picker]) -> list[Figure]:
-    """Measure accuracy at the cards' thresholds and at matched pick budgets."""
+def measure(picker: Picker, peers: Mapping[str, Picker], *, every: int = 1) -> list[Figure]:
+    """Measure accuracy at the cards' thresholds and at matched pick budgets.
+
+    Only each `every`-th stream of the recordings never trained on counts.
+    """
     everyone = {"default": picker, **peers}
     windows = picking_data.three_components()
     labelled = {
@@ -64,10 +67,10 @@ def measure(picker: Picker, peers: Mapping[str, Picker]) -> list[Figure]:
         for name, one in everyone.items()
     }
     streams = {
-        "lqt_geothermal": picking_data.lqt(),
-        "coal_node": picking_data.coal(),
-        "malmi_hengill": picking_data.hengill(),
-        "ridgecrest": picking_data.ridgecrest(),
+        "lqt_geothermal": picking_data.lqt()[::every],
+        "coal_node": picking_data.coal()[::every],
+        "malmi_hengill": picking_data.hengill()[::every],
+        "ridgecrest": picking_data.ridgecrest()[::every],
     }
     found = {
         name: {data: [s.found(one) for s in some] for data, some in streams.items()}

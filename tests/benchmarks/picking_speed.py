@@ -172,7 +172,7 @@ def _backend_figures(
 
 def measure(quick: bool) -> Sequence[Figure]:
     """Measure speed and memory of the default picker on both backends, beside SeisBench."""
-    seconds, days = (14_400, 2) if quick else (86_400, 31)
+    seconds, days = (7200, 2) if quick else (86_400, 31)
     theirs, why = peer(min(seconds, 28_800))
     return [
         figure

@@ -80,7 +80,7 @@ def _version(package: str) -> str:
 def main(measure: Callable[[bool], Sequence[Figure]]) -> None:
     """Parse the command line, call ``measure(quick)``, print the figures and exit."""
     parser = argparse.ArgumentParser(description=(measure.__doc__ or "").strip())
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, about a minute")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, within 45 s")
     parser.add_argument("--json", action="store_true", help="one JSON list on stdout")
     arguments = parser.parse_args()
     figures = list(measure(arguments.quick))
