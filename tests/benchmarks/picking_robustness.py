@@ -10,7 +10,7 @@ from geomon.picking.card import Picker
 from geomon.picking.gate import AFTER, BEFORE
 from geomon.picking.infer import pick, pick_and_judge, span_to_read
 from geomon.picking.oddity import odd_windows
-from geomon.times import NS_PER_S, TimeSpan, to_ns
+from geomon.times import NS_PER_S, TimeSpan, merged, subtracted, to_ns
 from geomon.training.evaluate.artefacts import ARTEFACTS, false_picks
 from geomon.training.evaluate.bootstrap import rate_interval
 from geomon.training.evaluate.labelled import onset_s, pick_windows, window_span
@@ -30,6 +30,7 @@ def measure(picker: Picker, peers: Mapping[str, Picker], *, quick: bool) -> list
     windows = picking_data.three_components()[:: 2 if quick else 1]
     return [
         *_real_noise(picker, peers),
+        *([] if quick else [_quiet_hours(picker, peers)]),
         gated_share(picker, every=6 if quick else 1),
         odd_share(),
         *artefacts(picker, peers, seconds=1800 if quick else 7200),
@@ -85,6 +86,30 @@ def _real_noise(picker: Picker, peers: Mapping[str, Picker]) -> list[Figure]:
         )
     )  # fmt: skip
     return figures
+
+
+def _quiet_hours(picker: Picker, peers: Mapping[str, Picker]) -> Figure:
+    """Count picks in continuous recordings, far from all that published pickers find."""
+    count, seconds = 0, 0.0
+    for _, segments in read_streams(picking_data.DATA / "deepphasepick_cx" / "sample_data"):
+        span = whole_span(segments)
+        found = [one for peer in peers.values() for one in pick(peer, segments, span)]
+        near = [TimeSpan(at, at + 1).padded(30) for at in (to_ns(one.time) for one in found)]
+        parts = merged(TimeSpan(s.start_ns, s.end_ns) for s in segments)
+        quiet = [rest for part in parts for rest in subtracted(part, near)]
+        seconds += sum(rest.duration_s for rest in quiet)
+        ours = [to_ns(one.time) for one in pick(picker, segments, span)]
+        count += sum(rest.contains(at) for at in ours for rest in quiet)
+    sure = rate_interval(count, seconds / 3600)
+    words, holds = at_most(sure.estimate, 1)
+    return Figure(
+        figure="picks in quiet hours of a station, after gating", value=sure.estimate,
+        unit="an hour", goal=words, holds=holds,
+        conditions=f"{count}, 95 % {sure.low:.1f} to {sure.high:.1f} an hour; "
+        f"{seconds / 3600:.1f} h of deepphasepick_cx, which the picker learned from as its teacher "
+        f"labelled it, more than 30 s from all picks of {' and '.join(peers)}; small earthquakes "
+        "included",
+    )  # fmt: skip
 
 
 def odd_share() -> Figure:
