@@ -129,7 +129,10 @@ def lqt() -> tuple[PickedStream, ...]:
 
 @cache
 def coal() -> tuple[PickedStream, ...]:
-    """Return the mining events (500 Hz) with their manual picks, mostly P."""
+    """Return the mining events (500 Hz) with the phases read on them, mostly P.
+
+    Most are in the published files twice, as read and as read before, some milliseconds apart.
+    """
     import obspy
 
     folder = DATA / "coal_node" / "opsdata_coal_node" / "coal_node"
@@ -138,10 +141,12 @@ def coal() -> tuple[PickedStream, ...]:
         warnings.simplefilter("ignore")
         for path in sorted((folder / "events").rglob("*.xml")):
             for event in obspy.read_events(str(path), format="QUAKEML"):
-                for one in event.picks:
+                for one in sorted(event.picks, key=lambda one: one.evaluation_mode != "manual"):
                     code = one.waveform_id
                     key = f"{code.network_code}.{code.station_code}", one.phase_hint
-                    true.setdefault(key, []).append(one.time.ns)
+                    read = true.setdefault(key, [])
+                    if all(abs(one.time.ns - time) > 0.1 * NS_PER_S for time in read):
+                        read.append(one.time.ns)
     streams = []
     for stream, segments in read_streams(folder / "waveforms"):
         span = whole_span(segments)
