@@ -151,7 +151,7 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="The recipe's by default.")] = None,
     fold: Annotated[
-        int, typer.Option(min=0, max=1, help="Half of the labelled stations to learn from.")
+        int, typer.Option(min=0, max=2, help="Third of the labelled stations to keep for testing.")
     ] = 0,
     tensorboard: Annotated[
         Path | None, typer.Option(help="Folder to log to, for TensorBoard.")

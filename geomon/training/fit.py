@@ -71,9 +71,9 @@ class TrainingRecipe:
         Rate of the optimiser (Adam); it falls to a fiftieth in the last third.
     n_events, n_noise : int
         Size of the pools of synthetic seismograms and noise windows.
-    fold : {0, 1}
-        Which half of the labelled stations to learn from; pickers of both halves together can be
-        scored on all stations.
+    fold : {0, 1, 2}
+        Which third of the labelled stations to keep for testing; the pickers of all three can
+        together be scored on all stations.
     n_quiet : int
         Most real noise windows taken from each continuous recording.
     real_share : float
@@ -89,7 +89,7 @@ class TrainingRecipe:
     """
 
     name: str = "default"
-    version: str = "3"
+    version: str = "4"
     seed: int = 20_241
     steps: int = 30_000
     batch_size: int = 16

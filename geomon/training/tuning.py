@@ -29,10 +29,11 @@ def tuned(picker: Picker, windows: tuple[LabelledWindow, ...]) -> Picker:
     The scores are of the windows that chose the thresholds, and flatter a little. Windows it was
     trained on, or synthetic ones, are worse to choose on: nearly all thresholds do there, so that
     the highest is chosen, and onsets elsewhere are lost. How much is flattery
-    ``python -m tests.benchmarks.picking`` says: there two pickers, each of half the stations, are
-    also scored with each other's thresholds.
+    ``python -m tests.benchmarks.picking`` says: there three pickers, each with another third of
+    the stations kept aside, are also scored with each other's thresholds.
     """
-    low = pick_windows(picker, windows, {"P": _LOW, "S": _LOW})
+    raw = Picker(picker.model, picker.card.model_copy(update={"uncertainty": {}}))
+    low = pick_windows(raw, windows, {"P": _LOW, "S": _LOW})
     thresholds, uncertainty, scores = {}, {}, {}
     for phase in picker.card.phases:
         thresholds[phase] = best_threshold(windows, low, phase)

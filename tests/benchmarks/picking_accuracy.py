@@ -115,25 +115,25 @@ def _labelled(
 
 def _folds(picker: Picker) -> list[Figure]:
     """Score all labelled windows, each by the picker that its station did not train."""
-    other = picking_data.other_fold(picker)
-    if other is None:
+    folds = picking_data.folds(picker)
+    if not folds:
         needs = (
-            "needs the other half's picker: geomon model train ~/.cache/geomon/fold-1 --fold 1 …"
+            "needs the other thirds' pickers: geomon model train ~/.cache/geomon/folds/1 --fold 1 …"
         )
         return [Figure(figure="F1 by station folds", value=None, unit="", conditions=needs)]
     windows: list[LabelledWindow] = []
     picks: list[list[Pick]] = []
     elsewhere: list[list[Pick]] = []
-    for fold, (one, its_twin) in enumerate(((picker, other), (other, picker))):
+    for fold, one in enumerate(folds):
         kept_out = picking_data.held_out(fold)
         low = pick_windows(one, kept_out, dict.fromkeys(PHASES, LOWEST))
         windows += kept_out
         picks += kept(low, one.card.thresholds)
-        elsewhere += kept(low, its_twin.card.thresholds)
+        elsewhere += kept(low, folds[fold - 1].card.thresholds)
     full = [k for k, window in enumerate(windows) if len(window.segments) == 3]
     about = (
-        f"half by the shipped picker, half by {other.card.label}, which learned from the other "
-        "half of the stations by the same recipe"
+        f"a third by the shipped picker, the others by {folds[1].card.label} and "
+        f"{folds[2].card.label}, which kept these aside and learned by the same recipe"
     )
     figures = []
     for which, chosen in (("3 components", full), ("all windows", range(len(windows)))):
@@ -147,7 +147,7 @@ def _folds(picker: Picker) -> list[Figure]:
                 Figure(
                     figure=f"station folds, {which}: {phase} F1 at {tolerance} s",
                     value=ours.estimate, unit="", goal=words, holds=holds,
-                    peer="with the thresholds that the other half's windows chose",
+                    peer="with the thresholds that another third's windows chose",
                     peer_value=honest, ratio=ours.estimate / honest,
                     conditions=f"95 % {ours.low:.3f} to {ours.high:.3f}; {len(some)} NCEDC "
                     f"windows; {about}",

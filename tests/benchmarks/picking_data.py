@@ -1,8 +1,8 @@
 """Recordings, labels and published pickers that the picking benchmark measures with.
 
 Found in the folder ``shared`` beside the project, or where GEOMON_SHARED says; nothing of them is
-part of the project. A picker that learned from the other half of the labelled stations is looked
-for among geomon's caches, or where GEOMON_OTHER_FOLD says.
+part of the project. Pickers that kept the other thirds of the labelled stations aside are looked
+for among geomon's caches, or in the folder that GEOMON_FOLDS names.
 """
 
 import csv
@@ -33,7 +33,7 @@ SHARED = Path(os.environ.get("GEOMON_SHARED", Path(__file__).parents[2].parent /
 DATA, WEIGHTS = SHARED / "data", SHARED / "weights"
 LABELLED = DATA / "phasenet_ncedc" / "dataset" / "waveform_train"
 HELD_OUT = "NCEDC, 3 components, stations kept out of training"
-OTHER_FOLD = Path(os.environ.get("GEOMON_OTHER_FOLD", cache_folder("fold-1")))
+FOLDS = Path(os.environ.get("GEOMON_FOLDS", cache_folder("folds")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +78,20 @@ def held_out(fold: int = 0) -> tuple[LabelledWindow, ...]:
     return tuple(w for w in windows if not is_training_station(w.station_id, fold))
 
 
-def other_fold(shipped: Picker) -> Picker | None:
-    """Load the picker that learned from the other half of the stations; None without one.
+def folds(shipped: Picker) -> tuple[Picker, ...]:
+    """Load the shipped picker and those that kept another third of the stations aside.
 
-    All else of its recipe must be the shipped picker's.
+    All else of their recipe must be the shipped picker's; nothing is returned where one is missing.
     """
-    if not (OTHER_FOLD / CARD_FILE).is_file():
-        return None
-    picker = load_picker(OTHER_FOLD)
-    return (
-        picker
-        if picker.card.training.recipe == shipped.card.training.recipe | {"fold": 1}
-        else None
-    )
+    others = []
+    for fold in (1, 2):
+        folder = FOLDS / str(fold)
+        if not (folder / CARD_FILE).is_file():
+            return ()
+        others.append(load_picker(folder))
+        if others[-1].card.training.recipe != shipped.card.training.recipe | {"fold": fold}:
+            return ()
+    return (shipped, *others)
 
 
 @cache

@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from geomon.events import Phase, Pick
 from geomon.ids import StreamId
 from geomon.times import NS_PER_S, TimeSpan, from_ns, parse_time
 from geomon.training.breakdown import by_class, class_table, confusion, detection
 from geomon.training.dataset import Label
+from geomon.training.evaluate import best_threshold
 from geomon.training.learning import save_confusion, save_detection
 from geomon.training.recordings import LabelledWindow
 from geomon.waveforms import Segment
@@ -48,6 +50,14 @@ def test_pieces_of_reviewed_windows_tell_detection_from_noise() -> None:
     assert np.trapezoid(true, false) == found.area
     nothing = detection([], labels, picks, {"P": 0.3, "S": 0.3})
     assert np.isnan([nothing.area, nothing.false_an_hour]).all()
+
+
+@pytest.mark.parametrize(("probability", "expected"), [(0.9, 0.4), (0.31, 0.3), (0.05, 0.4)])
+def test_a_threshold_is_as_high_as_costs_nothing_and_no_higher_than_was_seen_to_help(
+    probability: float, expected: float
+) -> None:
+    windows, picks = [labelled(20, 25)] * 3, [[pick(20.1, "P", probability)]] * 3
+    assert best_threshold(windows, picks, "P") == expected
 
 
 def test_phases_that_are_swapped_missed_or_made_up_are_told_apart() -> None:
