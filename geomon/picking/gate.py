@@ -40,10 +40,11 @@ _CORNER_HZ, _ORDER = 1.5, 4  # of the filter of the second view
 _STARTS = (4, 20, 36)  # samples from the pick to where what follows it begins
 _NOISE_ENDS = (-20, -150)  # samples from the pick to where what was before it ends
 _STANDS_OUT = 10.0  # energy of differences over the noise's from which on a pick can be judged
-_SHOWS = 8.0  # the same above 1.5 Hz, where most of the noise is gone
+_SHOWS = 3.0  # the same above 1.5 Hz, where most of the noise is gone
 _LEFT_OVER = 0.1  # share of the energy that may stay unexplained
 _RISE = 1.5  # energy over the noise's that is nothing new
 _IN_STEP = 0.985  # share of the energy along one line in the space of the components
+_LEANS = 0.15  # energy over the noise's by which a second of noise may pull off that line
 _PEAKED = 0.75  # share of the energy near one frequency that makes a fit worth while
 _HIGH_HZ = 8.0  # from here on no volcano rings
 _FLAT = 0.95  # share of samples equal to their neighbours
@@ -320,7 +321,8 @@ def _is_in_step(after: _Floats, new: _Floats) -> _Bools:
     own = (whole - new) / n_components
     # The sum of the squared eigenvalues, over their squared sum, is 1 on a line.
     squares = _energy(moment) - 2 * own * whole + n_components * own**2
-    return np.asarray((n_components > 1) & (squares > (_IN_STEP * new) ** 2))
+    least = np.maximum(_IN_STEP * new - _LEANS * (whole - new), 0)
+    return np.asarray((n_components > 1) & (squares > least**2))
 
 
 def _is_step(fast: _Floats) -> _Bools:
