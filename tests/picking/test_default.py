@@ -15,7 +15,17 @@ from geomon.synthesis.seismogram import seismograms
 from geomon.synthesis.source_and_path import SourceAndPath
 from geomon.times import NS_PER_S, TimeSpan, to_ns
 from geomon.training.evaluate import pick_windows, score, score_windows
-from geomon.training.recordings import is_training_station, read_streams, read_windows, whole_span
+from geomon.training.evaluate.artefacts import ARTEFACTS, false_picks
+from geomon.training.evaluate.labelled import extra_picks
+from geomon.training.evaluate.perturbations import Perturbation, gain, rotated
+from geomon.training.evaluate.robustness import perturbed, shift_test
+from geomon.training.recordings import (
+    LabelledWindow,
+    is_training_station,
+    read_streams,
+    read_windows,
+    whole_span,
+)
 from geomon.waveforms import Segment
 from tests.picking.conftest import START_NS
 
@@ -88,6 +98,13 @@ def test_silent_on_what_is_no_earthquake(
     assert len(found) <= len(times) // 10
 
 
+@pytest.mark.parametrize("kind", ARTEFACTS)
+def test_at_most_one_false_pick_an_hour_of_what_goes_wrong_each_minute(
+    default: Picker, kind: str
+) -> None:
+    assert false_picks(default, kind, seconds=7200).believed <= 2
+
+
 @pytest.mark.fault(54, slow=True)
 def test_silent_at_every_gap(default: Picker) -> None:
     whole = segments(noise())
@@ -151,15 +168,42 @@ def test_a_spike_before_p_hides_nothing(default: Picker) -> None:
     assert score([[t for t, _ in times]], [found_times(picks, "P")], 0.3).recall >= 0.9
 
 
-def test_labelled_windows_of_stations_never_trained_on(default: Picker, shared_data: Path) -> None:
-    windows = [
+@pytest.fixture(scope="module")
+def held_out(shared_data: Path) -> list[LabelledWindow]:
+    """Windows with all components of stations that the picker never saw."""
+    return [
         window
         for window in read_windows(shared_data / "phasenet_ncedc" / "dataset" / "waveform_train")
-        if not is_training_station(window.station_id)
+        if not is_training_station(window.station_id) and len(window.segments) == 3
     ]
-    picks = pick_windows(default, windows, {})
-    assert score_windows(windows, picks, "P", 0.5).f1 >= 0.93
-    assert score_windows(windows, picks, "S", 0.5).f1 >= 0.90
+
+
+def test_labelled_windows_of_stations_never_trained_on(
+    default: Picker, held_out: list[LabelledWindow]
+) -> None:
+    picks = pick_windows(default, held_out, {})
+    assert score_windows(held_out, picks, "P", 0.1).f1 >= 0.93
+    assert score_windows(held_out, picks, "P", 0.5).f1 >= 0.955
+    assert score_windows(held_out, picks, "S", 0.1).f1 >= 0.84
+    assert score_windows(held_out, picks, "S", 0.5).f1 >= 0.94
+    assert extra_picks(held_out, picks) <= 0.05
+
+
+def test_picks_do_not_depend_on_where_the_grid_falls(
+    default: Picker, held_out: list[LabelledWindow]
+) -> None:
+    moved = shift_test(default, held_out, n_shifts=2)
+    assert moved.n_picks > 100
+    assert (moved.median_swing <= 0.01, moved.p95_swing <= 0.1, moved.n_gone) == (True, True, 0)
+
+
+@pytest.mark.parametrize("change", [gain(1000.0), rotated(37.0)], ids=["gain", "rotation"])
+def test_picks_do_not_depend_on_gain_or_the_horizontals_azimuths(
+    default: Picker, held_out: list[LabelledWindow], change: Perturbation
+) -> None:
+    effect = perturbed(default, held_out, {"changed": change})[1].change
+    assert effect is not None
+    assert (effect.median_swing <= 0.01, effect.p95_swing <= 0.1, effect.n_lost) == (True, True, 0)
 
 
 def test_swarm_never_trained_on(default: Picker, phasenet: Picker, shared_data: Path) -> None:
