@@ -58,6 +58,14 @@ def test_calibration_pulses_are_not_believed(period_s: float) -> None:
         assert on_noise(pulse, gains(rng), 5, rng) in ("pulse", "tone"), damping
 
 
+def test_most_faint_calibration_pulses_are_not_believed() -> None:
+    rng = np.random.default_rng(3)
+    phase = 2 * np.pi * T / 0.4
+    pulse = 1500 * np.exp(-0.15 * phase) * np.sin(phase)
+    found = [on_noise(pulse, rng.uniform(0.4, 1, 3), 5, rng) for _ in range(100)]
+    assert sum(reason in ("pulse", "tone") for reason in found) >= 70
+
+
 @pytest.mark.fault(55)
 @pytest.mark.parametrize("decay_s", [1.0, 5.0, np.inf])
 def test_steps_are_not_believed(decay_s: float) -> None:
